@@ -1,0 +1,54 @@
+# Two commands do everything: `make demo` and `make test`. Both set the environment up first, once.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+UV     := .uv/bin/uv
+UV_PIN := 0.13.8
+DEMO   ?= demo-site
+
+.PHONY: demo test check format lock bench clean help
+
+help:
+	@echo "make demo    set up, process a campaign, say how to open the dashboard"
+	@echo "make test    set up, run every test"
+	@echo "make check   set up, run ruff, mypy and import-linter"
+	@echo "make bench   set up, print the benchmarks' ratios"
+	@echo "make format  set up, format the code"
+	@echo "make lock    resolve the dependencies again into requirements.lock"
+
+$(UV):
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_PIN)
+
+$(READY): requirements.lock pyproject.toml | $(UV)
+	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/afterwatch demo $(DEMO)
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy afterwatch flows tasks dashboards evaluation models footage lake infra benchmarks tests
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: | $(UV)
+	$(UV) pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --output-file requirements.lock --custom-compile-command "make lock" --quiet
+
+bench: $(READY)
+	$(BIN)/afterwatch bench all
+
+clean:
+	rm -rf $(VENV) .uv build dist

@@ -1,0 +1,115 @@
+"""What every page needs: the workspace, links, pictures and the looks of a status."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from dashboards.media import Published, day_folder, read_published
+from dashboards.queries import Place
+from dashboards.serve import SITE_VARIABLE
+from dashboards.snapshot import LakeReader
+from infra.errors import ConfigurationError, LakeError
+from infra.settings import SETTINGS_FILE
+from infra.site import Site
+from lake.store import Store
+
+DAY_PAGE, NIGHT_PAGE, RUNS_PAGE = "app_pages/day.py", "app_pages/night.py", "app_pages/runs.py"
+
+LOOKS: Mapping[str, tuple[str, str, str]] = {
+    "complete": (":material/check_circle:", "green", "Complete"),
+    "partial": (":material/timelapse:", "orange", "Partial"),
+    "incomplete": (":material/error:", "orange", "Incomplete"),
+    "failed": (":material/cancel:", "red", "Failed"),
+    "open": (":material/sync:", "blue", "Not closed"),
+}
+"""Icon, colour and word of each status of a run."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The workspace that is shown."""
+
+    site: Site
+    lake: LakeReader
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return self.site.settings.zone
+
+    def command(self, words: str) -> str:
+        """A command line that a person can copy."""
+        return f"afterwatch {words} --site {self.site.root}"
+
+
+def workspace() -> Workspace:
+    """The workspace that the server was started with; settings changed since are read again.
+
+    Raises:
+        ConfigurationError: none was named, or it cannot be opened.
+    """
+    root = os.environ.get(SITE_VARIABLE)
+    if not root:
+        raise ConfigurationError('no workspace was named; start the dashboard with "afterwatch dashboard --site PATH"')
+    try:
+        changed_ns = (Path(root) / SETTINGS_FILE).stat().st_mtime_ns
+    except OSError:
+        changed_ns = 0
+    return _open(root, changed_ns)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _open(root: str, changed_ns: int) -> Workspace:
+    site = Site.open(Path(root))
+    return Workspace(site, LakeReader(Store(site.lake_location, site.settings.lake_options)))
+
+
+def published_day(site: Site, place: Place) -> tuple[Published | None, str]:
+    """What was published of a camera's day, and what is wrong with it."""
+    try:
+        return read_published(site, place), ""
+    except LakeError as error:
+        return None, str(error)
+
+
+def event_picture(site: Site, place: Place, relative: str | None) -> bytes | None:
+    """The picture of an event; it is there before the day's summary is."""
+    return Published(day_folder(site, place)).picture(relative or "")
+
+
+def show_picture(content: bytes | None, alt: str, link: str | None = None) -> None:
+    """A picture over the whole width, or a quiet word where there is none."""
+    if content is None:
+        with st.container(border=True, height=96, horizontal_alignment="center", vertical_alignment="center"):
+            st.caption(":material/image_not_supported: no picture yet")
+    else:
+        st.image(content, width="stretch", alt=alt, link=link)
+
+
+def status_badge(status: str) -> None:
+    icon, colour, word = LOOKS.get(status, (":material/help:", "gray", status.capitalize()))
+    st.badge(word, icon=icon, color=colour)  # type: ignore[arg-type]  # colours are of the table above
+
+
+def empty_state(icon: str, title: str, text: str, command: str | None = None) -> None:
+    """Says calmly that there is nothing, why, and which command changes that."""
+    with st.container(border=True):
+        st.markdown(f"#### {icon} {title}")
+        st.markdown(text)
+        if command:
+            st.code(command, language="bash")
+
+
+def facts(*pairs: tuple[str, str, str | None]) -> None:
+    """A row of figures: (label, value, help)."""
+    with st.container(horizontal=True, gap="small"):
+        for label, value, hint in pairs:
+            st.metric(label, value, help=hint, border=True, width="stretch")
+
+
+def local_clock(moments: "list[datetime]", zone: ZoneInfo, form: str = "%H:%M:%S") -> list[str]:
+    return [moment.astimezone(zone).strftime(form) for moment in moments]

@@ -1,0 +1,153 @@
+"""Finding recordings: which files there are, and what their paths say of campaign, camera and start."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from infra.errors import ConfigurationError, FootageError
+from infra.settings import NAME
+
+_PART = re.compile(r"\{(campaign|camera|start)(?::([^}]*))?\}")
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A video file, as the folder lists it; nothing of it has been read.
+
+    Attributes:
+        path: relative to the footage root, with forward slashes.
+        bytes, mtime_ns: as the file system tells; together with the path they tell whether it has changed.
+    """
+
+    path: str
+    bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a path says: campaign, camera, and the start by the camera's clock, in UTC."""
+
+    campaign: str
+    camera: str
+    started_at: datetime
+
+    def __post_init__(self) -> None:
+        if self.started_at.tzinfo is None:
+            raise ValueError("started_at has a time zone")
+
+
+class PathPattern:
+    """Reads paths such as `{campaign}/{camera}/{start:%Y-%m-%dT%H-%M-%S}`.
+
+    Args:
+        pattern: path below the footage root without its ending; `{start:…}` is a strptime format.
+        zone: zone of the start times.
+        default_campaign: campaign where the pattern names none.
+    """
+
+    def __init__(self, pattern: str, zone: ZoneInfo, default_campaign: str = "footage") -> None:
+        self.pattern = pattern
+        self._zone = zone
+        self._default_campaign = default_campaign
+        self._format = ""
+        self._expression = re.compile(self._compile())
+
+    def _compile(self) -> str:
+        expression, end = "", 0
+        for part in _PART.finditer(self.pattern):
+            expression += re.escape(self.pattern[end : part.start()])
+            if part[1] == "start":
+                self._format = part[2] or "%Y-%m-%dT%H-%M-%S"
+                # A format with folders in it spans as many folders of the path.
+                expression += "(?P<start>" + r"[^/]+(?:/[^/]+){%d}" % self._format.count("/") + ")"
+            else:
+                expression += f"(?P<{part[1]}>[^/]+)"
+            end = part.end()
+        return "^" + expression + re.escape(self.pattern[end:]) + "$"
+
+    def read(self, path: str) -> Named:
+        """Read a relative path.
+
+        Raises:
+            FootageError: it does not fit the pattern; the message is the reason it is quarantined with.
+        """
+        stem = path.rsplit(".", 1)[0]
+        found = self._expression.match(stem)
+        if found is None:
+            raise FootageError(f'its path does not fit footage.pattern "{self.pattern}"; rename it or change the pattern')
+        parts = found.groupdict()
+        campaign, camera = parts.get("campaign") or self._default_campaign, parts["camera"]
+        for kind, name in (("campaign", campaign), ("camera", camera)):
+            if not NAME.fullmatch(name):
+                raise FootageError(
+                    f'its {kind} "{name}" has characters other than letters, digits, space, ".", "_" and "-"; rename it'
+                )
+        try:
+            naive = datetime.strptime(parts["start"], self._format)
+        except ValueError:
+            raise FootageError(f'its start "{parts["start"]}" is no time of the form {self._format}; rename it') from None
+        return Named(campaign, camera, naive.replace(tzinfo=self._zone).astimezone(UTC))
+
+
+def find_files(root: Path, suffixes: tuple[str, ...]) -> tuple[list[FoundFile], list[tuple[str, str]]]:
+    """List the video files below `root`, links followed, in order of path.
+
+    Returns:
+        The files, and (path, reason) for each folder or file that could not be listed.
+
+    Raises:
+        ConfigurationError: `root` is no folder that can be read.
+    """
+    if not root.is_dir():
+        raise ConfigurationError(
+            f"there is no footage folder {root}; put recordings there, link it, or set footage.root in the settings"
+        )
+    files: list[FoundFile] = []
+    problems: list[tuple[str, str]] = []
+    for entry, path in _walk(root, "", problems, frozenset()):
+        if not path.lower().endswith(suffixes):
+            continue
+        try:
+            told = entry.stat()
+        except OSError as error:
+            problems.append((path, f"cannot be read: {error.strerror}"))
+            continue
+        files.append(FoundFile(path, told.st_size, told.st_mtime_ns))
+    return sorted(files, key=lambda file: file.path), problems
+
+
+def _walk(
+    folder: Path, prefix: str, problems: list[tuple[str, str]], above: frozenset[tuple[int, int]]
+) -> Iterator[tuple["os.DirEntry[str]", str]]:
+    try:
+        identity = (folder.stat().st_dev, folder.stat().st_ino)
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        problems.append((prefix or ".", f"the folder cannot be read: {error.strerror}"))
+        return
+    if identity in above:
+        problems.append((prefix, "a link leads back to a folder above it"))
+        return
+    for entry in entries:
+        path = f"{prefix}/{entry.name}" if prefix else entry.name
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _walk(Path(entry.path), path, problems, above | {identity})
+        elif entry.is_file() or entry.is_symlink():
+            yield entry, path
+
+
+def day_of(moment: datetime, zone: ZoneInfo) -> date:
+    """The calendar day of a moment in the site's zone; a recording belongs to the day it starts on."""
+    return moment.astimezone(zone).date()
+
+
+def at(started_at: datetime, t_us: int) -> datetime:
+    """The moment `t_us` microseconds into a recording."""
+    return started_at + timedelta(microseconds=t_us)

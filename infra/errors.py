@@ -1,0 +1,64 @@
+"""Every error Afterwatch raises on purpose.
+
+::
+
+    AfterwatchError
+    ├── ConfigurationError      the call or the settings are wrong      (exit code 2)
+    │   └── UnknownNameError    a name that is not in a known list
+    ├── FootageError            a recording cannot be used
+    │   └── DecodeError         … because its pictures cannot be decoded
+    ├── WeightsError            weights are absent, altered or of the wrong shape
+    ├── LakeError               a table, key or space does not fit
+    └── NightError              the night is incomplete or could not be run
+
+A message gives the value, the rule it broke and the remedy.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class AfterwatchError(Exception):
+    """Root of every error raised on purpose; the command line prints it without a traceback."""
+
+    exit_code: int = 1
+
+
+class ConfigurationError(AfterwatchError):
+    """The call or the settings are wrong; nothing was done."""
+
+    exit_code = 2
+
+
+class UnknownNameError(ConfigurationError):
+    """A name is not one of the known ones; the message lists them and guesses which was meant."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = get_close_matches(name, names, n=1)
+        guess = f' — did you mean "{near[0]}"?' if near else ""
+        super().__init__(f'unknown {what} "{name}"{guess} (known: {", ".join(names) or "none"})')
+        self.name = name
+        self.known = tuple(names)
+
+
+class FootageError(AfterwatchError):
+    """A recording cannot be used."""
+
+
+class DecodeError(FootageError):
+    """The pictures of a recording cannot be decoded."""
+
+
+class WeightsError(AfterwatchError):
+    """Weights are absent, altered or do not fit their network."""
+
+    exit_code = 2
+
+
+class LakeError(AfterwatchError):
+    """A table, key or space does not fit what was asked of it."""
+
+
+class NightError(AfterwatchError):
+    """The night is incomplete or could not be run."""

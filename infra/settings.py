@@ -1,0 +1,312 @@
+"""The settings of a workspace: `afterwatch.toml`, read, checked and frozen.
+
+Every table of the file is one frozen class below; its defaults are the documented ones. Unknown keys are refused with
+a guess at the one that was meant, and every path stays inside the workspace unless the settings say otherwise.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from infra.errors import ConfigurationError, UnknownNameError
+
+SETTINGS_FILE = "afterwatch.toml"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]*")
+
+Seconds = Annotated[float, Field(gt=0)]
+Hz = Annotated[float, Field(gt=0, le=1000)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SiteTable(_Table):
+    """Who and where."""
+
+    name: str = "site"
+    time_zone: str = "UTC"
+    """Zone in which a recording's day is reckoned and the schedule is read."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise UnknownNameError("time zone", value, available_timezones())
+        return value
+
+
+class FootageTable(_Table):
+    """Where recordings lie and how their paths are read."""
+
+    root: Path = Path("footage")
+    """Folder of the recordings, inside the workspace; links in it may point elsewhere."""
+    allow_outside: bool = False
+    """Lets `root` be outside the workspace (a mounted recorder, say). Footage is only ever read."""
+    pattern: str = "{campaign}/{camera}/{start:%Y-%m-%dT%H-%M-%S}"
+    """Path below `root` without the ending; `{start:…}` is a strptime format."""
+    suffixes: tuple[str, ...] = (".mp4", ".mkv", ".avi", ".mov", ".m4v", ".ts", ".webm")
+    start_time_zone: str = "UTC"
+    """Zone of the start times in file names."""
+    shard_s: Seconds = 3600.0
+    """Recordings longer than this are decoded in shards that begin at key frames."""
+    gap_s: Seconds = 2.0
+    """Time between two recordings of a camera that is reported as a gap."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _has_parts(cls, value: str) -> str:
+        for part in ("{camera}", "{start:"):
+            if part not in value:
+                raise ValueError(f'needs {part}, as in "{cls.model_fields["pattern"].default}"')
+        return value
+
+
+class EveryNth(_Table):
+    """One frame in `n`."""
+
+    policy: Literal["every_nth"] = "every_nth"
+    n: Annotated[int, Field(ge=1)] = 30
+
+
+class AtRate(_Table):
+    """The frame on display at every 1/`rate_hz` seconds of the recording."""
+
+    policy: Literal["rate"] = "rate"
+    rate_hz: Hz = 1.0
+
+
+class KeyFrames(_Table):
+    """Key frames only: far cheaper, as often as the camera's encoder makes them."""
+
+    policy: Literal["key_frames"] = "key_frames"
+
+
+Sampling = Annotated[EveryNth | AtRate | KeyFrames, Field(discriminator="policy")]
+
+
+class EncoderTable(_Table):
+    """One encoder that the night runs."""
+
+    name: str
+    regions: Literal["all"] | tuple[str, ...] = "all"
+    """Regions it embeds; the whole picture is the region `frame`."""
+    stride_s: Seconds | None = None
+    """Seconds from one snippet's start to the next; default: the snippet's length. Snippet encoders only."""
+
+
+class ComputeTable(_Table):
+    """How networks are run."""
+
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    decode_threads: Annotated[int, Field(ge=0)] = 0
+    """Threads that decode one recording; 0: the machine's cores divided by the workers on it."""
+
+
+class NoveltyTable(_Table):
+    """The head that says how unlike its own past a camera's footage is."""
+
+    name: str = "novelty"
+    detector: Literal["lof", "knn"] = "lof"
+    encoder: str = "handcrafted/motion"
+    region: str = "frame"
+    neighbours: Annotated[int, Field(ge=1)] = 20
+    scaling: Literal["none", "l2", "standardise"] = "standardise"
+    minimum_reference: Annotated[int, Field(ge=2)] = 60
+    """Earlier snippets below which a day is compared with itself, its own surroundings left out."""
+    maximum_reference: Annotated[int, Field(ge=2)] = 20_000
+    """Snippets a head is fitted on at most, spread evenly over the reference."""
+    reference_days: Annotated[int, Field(ge=1)] = 14
+    """Days of the camera's own past that count as its reference."""
+    exclusion_s: Seconds = 30.0
+    """Half width of the surroundings left out when a day is compared with itself."""
+    alarms_per_night: Annotated[float, Field(gt=0)] = 3.0
+    """Alarm budget k: expected alarms of one camera in a night without anomalies; a night raises at most this many."""
+    floor_mad: Annotated[float, Field(ge=0)] = 4.0
+    """The threshold is at least the normal scores' median plus this many robust standard deviations."""
+    smooth_s: Annotated[float, Field(ge=0)] = 3.0
+    hysteresis_mad: Annotated[float, Field(ge=0)] = 1.0
+    """An event reaches as far as the score stays above the threshold less this many robust standard deviations."""
+    minimum_count: Annotated[int, Field(ge=1)] = 1
+    minimum_s: Annotated[float, Field(ge=0)] = 1.0
+    merge_gap_s: Annotated[float, Field(ge=0)] = 4.0
+
+
+class WeightsOfScores(_Table):
+    """How much each score of a segment counts in the summary."""
+
+    anomaly: Annotated[float, Field(ge=0)] = 1.0
+    memorability: Annotated[float, Field(ge=0)] = 0.3
+    entropy: Annotated[float, Field(ge=0)] = 0.1
+    dynamics: Annotated[float, Field(ge=0)] = 0.3
+
+    @model_validator(mode="after")
+    def _some(self) -> "WeightsOfScores":
+        if self.anomaly + self.memorability + self.entropy + self.dynamics == 0:
+            raise ValueError("at least one weight is above 0")
+        return self
+
+
+class SummaryTable(_Table):
+    """What is shown of a camera's day."""
+
+    segment_s: Seconds = 4.0
+    encoder: str = "handcrafted/appearance"
+    """Frame encoder that tells how memorable and how alike segments are."""
+    budget_s: Seconds = 60.0
+    similarity_limit: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Cosine, after the camera's usual picture is subtracted, above which two segments show the same."""
+    keyframes: Annotated[int, Field(ge=1)] = 12
+    proxy_width: Annotated[int, Field(ge=64)] = 640
+    proxy_rate_hz: Hz = 12.5
+    """Most pictures per second in the summary and in proxies."""
+    proxy_margin_s: Annotated[float, Field(ge=0)] = 3.0
+    """Seconds shown before and after an event in its proxy."""
+    proxy_longest_s: Seconds = 60.0
+    """Most of an event that its proxy shows, around the peak."""
+    weights: WeightsOfScores = WeightsOfScores()
+
+
+class ScheduleTable(_Table):
+    """When the night runs by itself."""
+
+    cron: str = "0 1 * * *"
+    until: time | None = None
+    """Clock time, in the site's zone, at which no new shard starts."""
+
+
+class ClusterTable(_Table):
+    """Where tasks run: an embedded local cluster, or an existing Dask scheduler."""
+
+    address: str | None = None
+    """`tcp://host:8786` of an existing scheduler; none: an embedded cluster on this machine."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Workers of the embedded cluster; 0: one for each core."""
+    gpu_resource: str | None = None
+    """Name of the Dask resource that embedding asks one unit of, `GPU` for `dask worker --resources GPU=1`."""
+    retries: Annotated[int, Field(ge=0)] = 2
+
+
+class CameraTable(_Table):
+    """What is known of one camera."""
+
+    clock_offset_s: float = 0.0
+    """Seconds to add to this camera's start times to get true time."""
+    sampling: Sampling | None = None
+    skip: bool = False
+    """Leaves the camera's footage unprocessed; its time is reported as skipped."""
+
+
+class Settings(_Table):
+    """All of `afterwatch.toml`."""
+
+    site: SiteTable = SiteTable()
+    footage: FootageTable = FootageTable()
+    sampling: Sampling = AtRate()
+    reach_s: Seconds = 2.0
+    """Time after a sampled frame that it speaks for; beyond it, time between samples counts as skipped."""
+    lake: str = "lake"
+    """Folder inside the workspace, or an object-store URL (`s3://bucket/prefix`)."""
+    lake_options: dict[str, Any] = Field(default_factory=dict)
+    """Passed to the object store's client (fsspec): `endpoint_url`, `anon`, …"""
+    encoders: tuple[EncoderTable, ...] = (
+        EncoderTable(name="handcrafted/appearance"),
+        EncoderTable(name="handcrafted/motion"),
+    )
+    compute: ComputeTable = ComputeTable()
+    novelty: NoveltyTable = NoveltyTable()
+    summary: SummaryTable = SummaryTable()
+    schedule: ScheduleTable = ScheduleTable()
+    cluster: ClusterTable = ClusterTable()
+    cameras: dict[str, CameraTable] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Settings":
+        names = [encoder.name for encoder in self.encoders]
+        if not names:
+            raise ValueError("encoders: at least one [[encoders]] is needed")
+        if len(set(names)) < len(names):
+            raise ValueError("encoders: each name stands once; list its regions under one [[encoders]]")
+        if self.novelty.encoder not in names:
+            raise UnknownNameError("encoder of [novelty], not among [[encoders]]", self.novelty.encoder, names)
+        if self.summary.encoder not in names:
+            raise UnknownNameError("encoder of [summary], not among [[encoders]]", self.summary.encoder, names)
+        return self
+
+    def sampling_of(self, camera: str) -> EveryNth | AtRate | KeyFrames:
+        table = self.cameras.get(camera)
+        return table.sampling if table is not None and table.sampling is not None else self.sampling
+
+    def clock_offset_us(self, camera: str) -> int:
+        table = self.cameras.get(camera)
+        return 0 if table is None else round(table.clock_offset_s * 1_000_000)
+
+    def skips(self, camera: str) -> bool:
+        table = self.cameras.get(camera)
+        return table is not None and table.skip
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.site.time_zone)
+
+
+def _field_names(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Names known at the table that holds `location`, for guessing what an unknown key meant."""
+    names: Mapping[str, Any] = model.model_fields
+    current: Any = model
+    for step in location[:-1]:
+        if isinstance(step, int) or not hasattr(current, "model_fields"):
+            continue
+        known = current.model_fields.get(step)
+        if known is None:
+            continue
+        inner = [known.annotation, *getattr(known.annotation, "__args__", ())]
+        current = next((item for item in inner if isinstance(item, type) and issubclass(item, BaseModel)), current)
+        names = current.model_fields
+    return list(names)
+
+
+def _explain(error: ValidationError, source: Path) -> ConfigurationError:
+    lines = []
+    for item in error.errors():
+        place = ".".join(str(step) for step in item["loc"]) or "settings"
+        if item["type"] == "extra_forbidden":
+            unknown = UnknownNameError("setting", str(item["loc"][-1]), _field_names(Settings, item["loc"]))
+            lines.append(f"{place}: {unknown}")
+        else:
+            value = "" if isinstance(item["input"], dict) else f" (got {item['input']!r})"
+            lines.append(f"{place}: {item['msg'].removeprefix('Value error, ')}{value}")
+    return ConfigurationError(f"{source}: " + "; ".join(lines))
+
+
+def read_settings(path: Path) -> Settings:
+    """Read and check a settings file.
+
+    Raises:
+        ConfigurationError: the file is absent, not TOML, or a setting is unknown or out of its range.
+    """
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f'{path.parent} is no workspace: it has no {path.name} — make one with "afterwatch init {path.parent}", '
+            "or name another with --site"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: not TOML: {error}") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        return Settings.model_validate(told)
+    except ValidationError as error:
+        raise _explain(error, path) from None
+    except UnknownNameError as error:
+        raise ConfigurationError(f"{path}: {error}") from None

@@ -1,0 +1,118 @@
+"""The lake as SQL: DuckDB views over the files that count.
+
+A connection lives in memory and only reads, so any number of them work while a night writes. It is a snapshot: what
+the `runs` ledger says at the moment of connecting is what the views show; connect again to see what came since.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from infra.errors import LakeError
+from lake.ledger import FINISHED, Ledger, newest
+from lake.schema import STATEMENTS, TABLES, VECTOR
+from lake.store import Store
+
+DATA_TABLES = ("coverage", "frames", "embeddings", "health", "scores", "events", "segments")
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file that counts: the newest word of the ledger on a step, a camera's day and a scope names it."""
+
+    table: str
+    campaign: str
+    camera: str
+    day: date
+    scope: str
+    path: str
+
+
+def current_outputs(ledger: Ledger) -> list[Output]:
+    """The files that count, in order of place and path."""
+    rows = [row for row in ledger.rows("runs").to_pylist() if row["status"] in FINISHED]
+    latest = newest(rows, ("step", "campaign", "camera", "day", "scope"), "finished_at")
+    outputs = [
+        Output(path.split("/", 1)[0], row["campaign"], row["camera"], row["day"], row["scope"], path)
+        for row in latest
+        for path in row["outputs"]
+    ]
+    return sorted(outputs, key=lambda output: (output.table, output.campaign, output.camera, output.day, output.path))
+
+
+def recordings_now(ledger: Ledger) -> list[dict[str, Any]]:
+    """The newest row of each recording's path, in order of path; files that have gone are left in, as `gone`."""
+    return newest(ledger.rows("recordings").to_pylist(), ("path",), "seen_at")
+
+
+def statements_now(ledger: Ledger, table: str) -> list[dict[str, Any]]:
+    """What counts of a table of statements: the newest of each key, its value decoded; what was taken back is gone."""
+    latest = newest(ledger.rows(table).to_pylist(), ("campaign", "camera", "key"), "said_at")
+    decoded = [{**row, "value": json.loads(row["value"])} for row in latest]
+    return [row for row in decoded if row["value"] is not None]
+
+
+def connect(store: Store) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection with one view per table of `lake/schema.py`; it can read the lake and nothing else."""
+    ledger = Ledger(store)
+    connection = duckdb.connect(":memory:")
+    connection.execute("SET TimeZone = 'UTC'")
+    if not store.is_local:
+        connection.register_filesystem(store.filesystem)
+    outputs = current_outputs(ledger)
+    for name in DATA_TABLES:
+        _view_of_files(connection, store, name, [output.path for output in outputs if output.table == name])
+    _table_of_rows(connection, "recordings", recordings_now(ledger))
+    _table_of_rows(connection, "runs", ledger.rows("runs").to_pylist())
+    for name in STATEMENTS:
+        said = [{**row, "value": json.dumps(row["value"])} for row in statements_now(ledger, name)]
+        _table_of_rows(connection, name, said)
+    if store.is_local:
+        connection.execute("SET allowed_directories = [?]", [store.location])
+        connection.execute("SET enable_external_access = false")
+    else:
+        connection.execute("SET disabled_filesystems = 'LocalFileSystem'")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def select(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+    """Run one SELECT and return its rows.
+
+    Raises:
+        LakeError: it is not one SELECT, or DuckDB refuses it; the message is DuckDB's own.
+    """
+    try:
+        statements = duckdb.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise LakeError("the lake is read only: give one SELECT statement")
+        return connection.sql(sql, params=list(parameters)).to_arrow_table()
+    except duckdb.Error as error:
+        raise LakeError(str(error)) from None
+
+
+def _view_of_files(connection: duckdb.DuckDBPyConnection, store: Store, name: str, paths: Iterable[str]) -> None:
+    files = ", ".join(_quoted(store.url(path)) for path in paths)
+    columns = ", ".join(f'"{column}"' for column in TABLES[name].schema.names)
+    source = f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)" if files else ""
+    if not source:
+        _table_of_rows(connection, name, [])
+    else:
+        connection.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM {source}")
+
+
+def _table_of_rows(connection: duckdb.DuckDBPyConnection, name: str, rows: list[dict[str, Any]]) -> None:
+    fields = [field for field in TABLES[name].schema if field.name != VECTOR]
+    schema = pa.schema([*fields, *([(VECTOR, pa.list_(pa.float32()))] if VECTOR in TABLES[name].schema.names else [])])
+    connection.register(f"_{name}", pa.Table.from_pylist(rows, schema=schema))
+    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM _{name}")
+    connection.unregister(f"_{name}")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,86 @@
+"""Heads on disk: a card and arrays, by kind, name and version. No pickle is ever written or read."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from infra.errors import LakeError
+
+CARD = "card.json"
+ARRAYS = "head.safetensors"
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]*")
+
+
+class Registry:
+    """The folder `models/<kind>/<name>/<version>/` of a workspace."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def folder(self, kind: str, name: str, version: str) -> Path:
+        for part in (kind, name, version):
+            if not _SAFE.fullmatch(part):
+                raise LakeError(f'"{part}" cannot name a model: use letters, digits, space, ".", "_" and "-"')
+        return self._folder / kind / name / version
+
+    def exists(self, kind: str, name: str, version: str) -> bool:
+        return (self.folder(kind, name, version) / CARD).is_file()
+
+    def save(
+        self, kind: str, name: str, version: str, card: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> Path:
+        """Put a version in place, whole or not at all. A version that is there already stays as it is."""
+        target = self.folder(kind, name, version)
+        if self.exists(kind, name, version):
+            return target
+        unfinished = target.with_name(f".{version}.{os.getpid()}-{secrets.token_hex(4)}")
+        unfinished.mkdir(parents=True)
+        try:
+            (unfinished / ARRAYS).write_bytes(save({key: np.ascontiguousarray(value) for key, value in arrays.items()}))
+            (unfinished / CARD).write_text(json.dumps(card, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            try:
+                unfinished.rename(target)
+            except OSError:
+                # Another worker was quicker with the same version: its content is the same.
+                if not self.exists(kind, name, version):
+                    raise
+        except OSError as error:
+            raise LakeError(f"{target} cannot be written: {error.strerror}; free space or grant access") from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return target
+
+    def load(self, kind: str, name: str, version: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Card and arrays of a version.
+
+        Raises:
+            LakeError: there is none, or its files are damaged.
+        """
+        folder = self.folder(kind, name, version)
+        try:
+            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+            arrays = load((folder / ARRAYS).read_bytes())
+        except FileNotFoundError:
+            raise LakeError(f"there is no {kind} model {name} {version}; list them with \"afterwatch models list\"") from None
+        except (ValueError, SafetensorError) as error:
+            raise LakeError(f"{folder} is damaged ({error}); delete it and run again") from None
+        return card, arrays
+
+    def versions(self) -> list[tuple[str, str, str]]:
+        """(kind, name, version) of every finished version, in order."""
+        cards = self._folder.glob(f"*/*/*/{CARD}")
+        return sorted(
+            (card.parent.parent.parent.name, card.parent.parent.name, card.parent.name)
+            for card in cards
+            if not card.parent.name.startswith(".")
+        )

@@ -1,0 +1,209 @@
+"""The tables of the lake: their columns, types and meaning.
+
+Times of day are UTC; times inside a recording are microseconds since its first picture; spans are half open. Every
+table has `campaign`, `camera` and `day` (of the recording's start, in the site's time zone).
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from infra.errors import UnknownNameError
+
+MOMENT = pa.timestamp("us", tz="UTC")
+VECTOR = "vector"
+
+_PLACE = [
+    ("campaign", pa.string(), "name of the campaign"),
+    ("camera", pa.string(), "name of the camera"),
+    ("day", pa.date32(), "day of the recording's start, in the site's time zone"),
+]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: what a row is, and (name, type, meaning) of each column."""
+
+    name: str
+    row: str
+    columns: tuple[tuple[str, pa.DataType, str], ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([(name, kind) for name, kind, _ in self.columns])
+
+
+def _table(name: str, row: str, *columns: tuple[str, pa.DataType, str]) -> Table:
+    return Table(name, row, (*_PLACE, *columns))
+
+
+_SCORED = (
+    ("head", pa.string(), "name of the head"),
+    ("version", pa.string(), "version of the head"),
+    ("region", pa.string(), "region that was scored; `frame` is the whole picture"),
+)
+
+TABLES = {
+    table.name: table
+    for table in (
+        _table(
+            "recordings",
+            "file found; the newest row of a path counts",
+            ("recording_id", pa.string(), "hash of the file's bytes; empty where they could not be read"),
+            ("path", pa.string(), "relative to the footage root"),
+            ("status", pa.string(), "ready, partial (cut short), quarantined, duplicate or gone"),
+            ("reason", pa.string(), "why it is not ready; empty where it is"),
+            ("started_at", MOMENT, "true time of the first picture: name and clock offset"),
+            ("duration_us", pa.int64(), "recorded time to account for"),
+            ("frames", pa.int64(), "pictures in the file"),
+            ("width", pa.int32(), "pixels"),
+            ("height", pa.int32(), "pixels"),
+            ("codec", pa.string(), "video codec"),
+            ("rate_hz", pa.float64(), "mean pictures per second"),
+            ("variable_rate", pa.bool_(), "whether intervals differ by more than a tenth"),
+            ("bytes", pa.int64(), "size of the file"),
+            ("mtime_ns", pa.int64(), "time of its last change, as the file system tells"),
+            ("seen_at", MOMENT, "when this was found"),
+        ),
+        _table(
+            "coverage",
+            "span of a recording; a recording's spans adjoin and fill it",
+            ("recording_id", pa.string(), ""),
+            ("from_us", pa.int64(), ""),
+            ("to_us", pa.int64(), ""),
+            ("state", pa.string(), "analysed, skipped, corrupt or missing"),
+            ("reason", pa.string(), "why it is not analysed"),
+        ),
+        _table(
+            "frames",
+            "sampled picture",
+            ("recording_id", pa.string(), ""),
+            ("index", pa.int64(), "number of the picture in its recording"),
+            ("t_us", pa.int64(), "time in the recording"),
+            ("taken_at", MOMENT, "true time"),
+            ("luminance", pa.float64(), "mean grey level, 0 to 255"),
+            ("entropy_bits", pa.float64(), "Shannon entropy of the grey histogram"),
+            ("sharpness", pa.float64(), "variance of the Laplacian"),
+            ("motion", pa.float64(), "mean absolute change since the sampled picture before, grey levels"),
+            ("digest", pa.string(), "hash of the decoded samples"),
+        ),
+        _table(
+            "embeddings",
+            "sampled picture or snippet × region, in one space",
+            ("space", pa.string(), "identity of encoder, weights and preprocessing; vectors of two never meet"),
+            ("recording_id", pa.string(), ""),
+            ("region", pa.string(), "`frame` is the whole picture"),
+            ("index", pa.int64(), "number of the (first) picture in its recording"),
+            ("from_us", pa.int64(), ""),
+            ("to_us", pa.int64(), ""),
+            ("taken_at", MOMENT, "true time of `from_us`"),
+            ("digest", pa.string(), "hash of the pixels the encoder was given"),
+            (VECTOR, pa.list_(pa.float16()), "the embedding; a fixed-size list, as long as the space has dimensions"),
+        ),
+        _table(
+            "health",
+            "stretch in which a camera was unwell",
+            ("recording_id", pa.string(), ""),
+            ("from_us", pa.int64(), ""),
+            ("to_us", pa.int64(), ""),
+            ("started_at", MOMENT, "true time of `from_us`"),
+            ("kind", pa.string(), "black, frozen or blurred"),
+            ("value", pa.float64(), "the measure that says so"),
+        ),
+        _table(
+            "scores",
+            "snippet or picture × region × head",
+            *_SCORED,
+            ("recording_id", pa.string(), ""),
+            ("index", pa.int64(), ""),
+            ("from_us", pa.int64(), ""),
+            ("to_us", pa.int64(), ""),
+            ("taken_at", MOMENT, "true time of `from_us`"),
+            ("score", pa.float32(), "higher is more anomalous or more relevant"),
+            ("probability", pa.float32(), "share of the camera's normal scores below this one"),
+            ("flagged", pa.bool_(), "inside an event"),
+        ),
+        _table(
+            "events",
+            "event",
+            *_SCORED,
+            ("event_id", pa.string(), "hash of head, version and span"),
+            ("rank", pa.int32(), "1 is the camera's highest of the day"),
+            ("alarm", pa.bool_(), "within the night's alarm budget"),
+            ("recording_id", pa.string(), "recording of the peak"),
+            ("started_at", MOMENT, ""),
+            ("ended_at", MOMENT, ""),
+            ("peak_at", MOMENT, ""),
+            ("peak_us", pa.int64(), "time of the peak in its recording"),
+            ("peak_score", pa.float32(), "the highest smoothed score"),
+            ("threshold", pa.float32(), "what the score was held against"),
+            ("keyframe", pa.string(), "picture, relative to the camera's published day"),
+            ("clip", pa.string(), "short video, relative to the camera's published day"),
+        ),
+        _table(
+            "segments",
+            "segment of the day",
+            ("recording_id", pa.string(), ""),
+            ("segment", pa.int32(), "number in its recording"),
+            ("from_us", pa.int64(), ""),
+            ("to_us", pa.int64(), ""),
+            ("taken_at", MOMENT, "true time of `from_us`"),
+            ("anomaly", pa.float32(), "0 to 1, scaled over the camera's day; likewise the next three"),
+            ("memorability", pa.float32(), "1 − mean cosine to the camera's nearest normals"),
+            ("entropy", pa.float32(), "of the grey histogram"),
+            ("dynamics", pa.float32(), "mean motion"),
+            ("score", pa.float32(), "their weighted mean"),
+            ("keyframe_us", pa.int64(), "time of the picture that stands for it"),
+            ("chosen", pa.string(), "why it is in the summary; empty where it is not"),
+        ),
+        _table(
+            "runs",
+            "step of a run; the newest finished row of step, place and scope says which files count",
+            ("run_id", pa.string(), ""),
+            ("step", pa.string(), "ingest, embed, health, fit, score, summarise, publish or night"),
+            ("scope", pa.string(), "what of the day: frames, space/region, head"),
+            ("key", pa.string(), "hash of everything that decides the outputs"),
+            ("inputs", pa.list_(pa.string()), "keys of what it was made from"),
+            ("outputs", pa.list_(pa.string()), "files, relative to the lake"),
+            ("rows", pa.int64(), "rows written or found"),
+            ("seconds", pa.float64(), "time it took"),
+            ("decoded_s", pa.float64(), "seconds of footage decoded"),
+            ("status", pa.string(), "done, skipped (was there), partial or failed"),
+            ("message", pa.string(), "what went wrong, or what there is to know"),
+            ("started_at", MOMENT, ""),
+            ("finished_at", MOMENT, ""),
+        ),
+        *(
+            _table(
+                name,
+                f"statement: {what}; the newest of a key counts",
+                ("key", pa.string(), "what it is about"),
+                ("author", pa.string(), "who says it"),
+                ("said_at", MOMENT, "when"),
+                ("value", pa.string(), "what is said, as JSON; `null` takes it back"),
+            )
+            for name, what in (
+                ("labels", "relevant or not"),
+                ("regions", "outline of a region"),
+                ("reviews", "an event looked at, confirmed or dismissed"),
+                ("promotions", "a head put into or out of service"),
+            )
+        ),
+    )
+}
+
+STATEMENTS = ("labels", "regions", "reviews", "promotions")
+
+
+def table(name: str) -> Table:
+    """Look a table up; an unknown name is answered with the known ones."""
+    if name not in TABLES:
+        raise UnknownNameError("table", name, TABLES)
+    return TABLES[name]
+
+
+def embedding_schema(dimension: int) -> pa.Schema:
+    """Schema of `embeddings` for a space of `dimension` values."""
+    schema = TABLES["embeddings"].schema
+    position = schema.get_field_index(VECTOR)
+    return schema.set(position, pa.field(VECTOR, pa.list_(pa.float16(), dimension)))

@@ -1,0 +1,144 @@
+"""Files of the lake, on a local folder or an object store: written whole or not at all, and never changed."""
+
+import io
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from infra.errors import LakeError, UnknownNameError
+from lake.schema import embedding_schema, table
+
+ROW_GROUP_ROWS = 16_384
+TEMPORARY = ".tmp"
+
+
+class Store:
+    """A folder of immutable files.
+
+    Args:
+        location: an absolute local folder, or a URL that fsspec knows (`s3://bucket/prefix`, `memory://lake`).
+        options: for the object store's client.
+    """
+
+    def __init__(self, location: str, options: Mapping[str, Any] | None = None) -> None:
+        self.location = location.rstrip("/")
+        self.options = dict(options or {})
+        protocol = location.split("://", 1)[0] if "://" in location else "file"
+        if protocol not in fsspec.available_protocols():
+            raise UnknownNameError("object store", protocol, fsspec.available_protocols())
+        self.filesystem = fsspec.filesystem(protocol, **self.options)
+        self.is_local = protocol == "file"
+
+    def url(self, path: str) -> str:
+        """Where DuckDB and fsspec find `path`."""
+        return f"{self.location}/{path}"
+
+    def exists(self, path: str) -> bool:
+        return os.path.exists(self.url(path)) if self.is_local else bool(self.filesystem.exists(self.url(path)))
+
+    def names(self, folder: str) -> list[str]:
+        """Finished files directly in `folder`, as paths relative to the lake, in order of name."""
+        try:
+            if self.is_local:
+                found = [entry.name for entry in os.scandir(self.url(folder)) if entry.is_file()]
+            else:
+                self.filesystem.invalidate_cache()
+                found = [str(name).rsplit("/", 1)[-1] for name in self.filesystem.ls(self.url(folder), detail=False)]
+        except FileNotFoundError:
+            return []
+        return sorted(f"{folder}/{name}" for name in found if name and not name.endswith(TEMPORARY))
+
+    def write_bytes(self, path: str, content: bytes) -> None:
+        """Put a file in place, whole or not at all.
+
+        Raises:
+            LakeError: it cannot be written (disk full, read only, no access); nothing is left behind.
+        """
+        try:
+            if self.is_local:
+                _write_local(Path(self.url(path)), content)
+            else:
+                self.filesystem.pipe_file(self.url(path), content)
+        except OSError as error:
+            raise LakeError(
+                f"{self.url(path)} cannot be written: {error.strerror or error}; free space or grant access, then run again"
+            ) from error
+
+    def read_bytes(self, path: str) -> bytes:
+        return bytes(self.filesystem.cat_file(self.url(path)))
+
+    def delete(self, path: str) -> None:
+        self.filesystem.rm_file(self.url(path))
+
+    def write_table(self, path: str, rows: pa.Table) -> None:
+        """Write rows as Parquet; the same rows give the same bytes.
+
+        Measures are split by byte, which zstd packs well. Vectors are not: DuckDB reads split floats of 32 and 64
+        bits, but none of 16.
+        """
+        kinds = {field.name: field.type for field in rows.schema}
+        buffer = io.BytesIO()
+        pq.write_table(
+            rows,
+            buffer,
+            compression="zstd",
+            use_dictionary=[name for name, kind in kinds.items() if pa.types.is_string(kind)],
+            use_byte_stream_split=[name for name, kind in kinds.items() if kind in (pa.float32(), pa.float64())],
+            row_group_size=ROW_GROUP_ROWS,
+        )
+        self.write_bytes(path, buffer.getvalue())
+
+    def read_table(self, path: str, columns: list[str] | None = None) -> pa.Table:
+        return pq.read_table(io.BytesIO(self.read_bytes(path)), columns=columns)
+
+
+def _write_local(target: Path, content: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, target)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def rows_of(name: str, columns: Mapping[str, Any], dimension: int | None = None) -> pa.Table:
+    """Make rows of table `name` from columns; every column of the schema must be given.
+
+    Args:
+        name: the table.
+        columns: values by column; a single value stands for every row.
+        dimension: length of the vectors, for `embeddings`.
+    """
+    schema = table(name).schema if dimension is None else embedding_schema(dimension)
+    unknown, absent = set(columns) - set(schema.names), set(schema.names) - set(columns)
+    if unknown or absent:
+        raise LakeError(f"rows of {name}: unknown columns {sorted(unknown)}, absent columns {sorted(absent)}")
+    lengths = {len(value) for value in columns.values() if _is_column(value)}
+    if len(lengths) > 1:
+        raise LakeError(f"rows of {name}: columns of unequal length {sorted(lengths)}")
+    count = lengths.pop() if lengths else 1
+    arrays = [_array(columns[field.name], field.type, count) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _is_column(value: Any) -> bool:
+    return hasattr(value, "__len__") and not isinstance(value, str)
+
+
+def _array(value: Any, kind: pa.DataType, count: int) -> pa.Array:
+    if not _is_column(value):
+        return pa.array([value] * count, type=kind)
+    if pa.types.is_fixed_size_list(kind):
+        return pa.FixedSizeListArray.from_arrays(pa.array(value.reshape(-1), type=pa.float16()), kind.list_size)
+    return pa.array(value, type=kind)

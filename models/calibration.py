@@ -1,0 +1,160 @@
+"""What normal scores say: a threshold from an alarm budget, and a score's place among the normal ones."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infra.errors import ConfigurationError
+from models.events import EventRule, ScoredSpans, ScoreSeries
+
+MAD_TO_DEVIATION = 1.4826
+MEAN_DEVIATION_TO_DEVIATION = math.sqrt(math.pi / 2)
+ROUNDING = 1e-6
+"""Relative difference of two float32 scores that means nothing."""
+
+
+def robust_spread(values: NDArray[Any]) -> tuple[float, float]:
+    """Median and spread of values (N,), N ≥ 1, in the values' unit.
+
+    The spread is 1.4826 · MAD, the standard deviation where values are Gaussian. Where more than half of them are equal
+    MAD is 0; then sqrt(π/2) · mean absolute deviation from the median, which is 0 only where all are equal.
+    """
+    values = values.astype(np.float64)
+    median = float(np.median(values))
+    off = np.abs(values - median)
+    mad = float(np.median(off))
+    spread = MAD_TO_DEVIATION * mad if mad > 0 else MEAN_DEVIATION_TO_DEVIATION * float(off.mean())
+    return median, spread
+
+
+@dataclass(frozen=True)
+class AlarmThreshold:
+    """A threshold for one camera, and what to expect of it.
+
+    Attributes:
+        threshold: for the rule it was computed with; inf where no normal score was given: no alarm without a normal.
+        floor: below it no threshold is set; -inf where no normal score was given.
+        alarms_by_night: events that the rule finds at the threshold in each normal night given.
+    """
+
+    threshold: float
+    floor: float
+    alarms_by_night: tuple[int, ...]
+
+    @property
+    def at_floor(self) -> bool:
+        """Whether the floor, not the budget, set the threshold."""
+        return self.threshold == self.floor
+
+    @property
+    def expected_per_night(self) -> float:
+        """Mean alarms per normal night; 0 without any."""
+        return sum(self.alarms_by_night) / max(1, len(self.alarms_by_night))
+
+
+def alarm_threshold(
+    nights: Sequence[ScoredSpans], rule: EventRule, budget_per_night: float, floor_deviations: float = 5.0
+) -> AlarmThreshold:
+    """The lowest threshold at and above which normal nights stay within an alarm budget.
+
+    The number of events is not monotone in the threshold: lowering it merges events, down to one that lasts all night.
+    So the threshold is the lowest one t such that at t and at every higher one the rule finds at most
+    `budget_per_night` events per night on average. It is exact: the events change only where the threshold, or the low
+    threshold at its distance, passes a smoothed score, and all such values are tried from above.
+
+    The floor is median + max(m · spread, 1e-6 · |median|) of the smoothed normal scores (`robust_spread`), so that a
+    quiet camera does not spend its budget on its own noise: at the default m = 5, Gaussian noise passes it about once
+    in 3.5 million snippets. The second term keeps rounding from alarming where all normal scores are equal.
+
+    Args:
+        nights: normal scores, one item per camera night, scored as later nights will be (see `novelty.fit_and_score`);
+            nights without a snippet do not count.
+        rule: its thresholds are not used, but their distance is: the low threshold moves along.
+        budget_per_night: k, alarms per camera and night, at least 0; a fraction is one alarm in several nights.
+        floor_deviations: m, at least 0.
+
+    Raises:
+        ConfigurationError: the budget or m is negative or not finite.
+    """
+    for name, value in (("budget_per_night", budget_per_night), ("floor_deviations", floor_deviations)):
+        if not 0 <= value < math.inf:
+            raise ConfigurationError(f"{name} is at least 0 and finite, got {value}")
+    series = [ScoreSeries.of(night, rule) for night in nights if len(night) > 0]
+    if not series:
+        return AlarmThreshold(math.inf, -math.inf, ())
+    scores = np.unique(np.concatenate([one.smoothed for one in series]))
+    median, spread = robust_spread(np.concatenate([one.smoothed for one in series]))
+    floor = median + max(floor_deviations * spread, ROUNDING * abs(median))
+    allowed = math.floor(budget_per_night * len(series) + 1e-9)
+    # Rounded down, a sum would put the low threshold below the score it is to stand at.
+    above = scores + rule.hysteresis
+    above = np.where(above - rule.hysteresis < scores, np.nextafter(above, np.inf), above)
+    candidates = np.unique(np.concatenate([scores, above]))
+    threshold = max(float(candidates[-1]), floor)
+    for candidate in [*candidates[candidates > floor][::-1], floor]:
+        at = rule.at(float(candidate))
+        if sum(len(one.bounds(at)[0]) for one in series) > allowed:
+            break
+        threshold = float(candidate)
+    chosen = rule.at(threshold)
+    return AlarmThreshold(threshold, floor, tuple(len(one.bounds(chosen)[0]) for one in series))
+
+
+@dataclass(frozen=True, eq=False)
+class NormalDistribution:
+    """Where a score lies among a camera's normal scores, by their quantiles; no shape of distribution is assumed.
+
+    p(s) is the fraction of normal scores below s, equal ones counting half (mid-distribution, (i - ½) / n for the i-th
+    of n), linear between the knots, 0 below the lowest. Above the highest, p = 1 - (1 - p_max) · exp(-(s - s_max) / β)
+    with β the mean excess of the upper tenth (at least ten scores) over its lowest score: the exponential tail, the
+    generalised Pareto's with shape 0 (Pickands 1975). So p keeps rising above everything seen. Where those are all
+    equal β is 0, and p is 1 above them.
+
+    Attributes:
+        scores: float64 (K,), strictly rising knots, lowest and highest normal score among them.
+        fractions: float64 (K,), strictly rising, in (0, 1).
+        tail: β, in the scores' unit.
+    """
+
+    scores: NDArray[np.float64]
+    fractions: NDArray[np.float64]
+    tail: float
+
+    @classmethod
+    def fit(cls, normal_scores: NDArray[Any], knots: int = 256) -> Self:
+        """Fit on normal scores (N,), N ≥ 1; at most 2 · `knots` are kept, half of them the highest scores.
+
+        Raises:
+            ConfigurationError: there is no normal score.
+            ValueError: a score is not finite.
+        """
+        if len(normal_scores) == 0:
+            raise ConfigurationError("no normal score to calibrate with — gather normal footage of this camera first")
+        ranked = np.sort(normal_scores.astype(np.float64))
+        if not np.isfinite(ranked).all():
+            raise ValueError("normal scores are finite")
+        values, counts = np.unique(ranked, return_counts=True)
+        fractions = (np.cumsum(counts) - counts / 2) / len(ranked)
+        body = np.linspace(0, len(values) - 1, min(knots, len(values))).round().astype(np.int64)
+        kept = np.union1d(body, np.arange(max(0, len(values) - knots), len(values)))
+        upper = ranked[-max(10, math.ceil(len(ranked) / 10)) :]
+        return cls(values[kept], fractions[kept], float((upper - upper[0]).mean()))
+
+    def fraction_below(self, scores: NDArray[Any]) -> NDArray[np.float64]:
+        """p of scores (N,), float64 in [0, 1], rising with the score."""
+        scores = scores.astype(np.float64)
+        body = np.interp(scores, self.scores, self.fractions, left=0.0)
+        excess = np.maximum(scores - self.scores[-1], 0.0)
+        decay = np.exp(-excess / self.tail) if self.tail > 0 else np.where(excess > 0, 0.0, 1.0)
+        return np.asarray(np.where(excess > 0, 1.0 - (1.0 - self.fractions[-1]) * decay, body))
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        return {"scores": self.scores, "fractions": self.fractions, "tail": np.array([self.tail])}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        return cls(arrays["scores"], arrays["fractions"], float(arrays["tail"][0]))

@@ -1,0 +1,261 @@
+"""From an encoder's name to its specification, in milliseconds: no network library is imported.
+
+A name reads `family/architecture` or `family/architecture/weights`. The third part is a tag of the library's hub, the
+word `random` (untrained, seed 0: for tests and baselines only), or, beside a file from the workspace, a tag or any
+label. A network without a third part takes its file from the workspace or else a default tag.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from infra.errors import ConfigurationError, UnknownNameError, WeightsError
+from infra.weights import Option, WeightsFile
+from models.encoders.architectures import (
+    KINETICS,
+    KINETICS_GREY,
+    OPEN_CLIP_DEFAULT_TAGS,
+    PYTORCHVIDEO,
+    PYTORCHVIDEO_TAGS,
+    TIMM_DEFAULT_TAGS,
+    TORCHVISION,
+    TORCHVISION_TAGS,
+    Normalisation,
+    VideoArchitecture,
+    open_clip_normalisation,
+    open_clip_sizes,
+    timm_architectures,
+    timm_normalisation,
+    timm_size_px,
+)
+from models.encoders.base import EncoderSpec
+
+FAMILIES = ("handcrafted", "open_clip", "pytorchvideo", "timm", "torchvision")
+RANDOM = "random"
+LOCAL = "local"
+
+HANDCRAFTED = {
+    "appearance": EncoderSpec(
+        name="handcrafted/appearance",
+        kind="frame",
+        input_size=(128, 128),
+        weights="none",
+        preprocessing="region squashed to 128x128, not cropped; grid of oriented gradients and CIE Lab colour layout",
+    ),
+    "motion": EncoderSpec(
+        name="handcrafted/motion",
+        kind="snippet",
+        input_size=(120, 160),
+        weights="none",
+        preprocessing="region squashed to 120x160, not cropped; grey; grid of optical-flow histograms",
+        snippet_frames=16,
+        snippet_rate_hz=8.0,
+    ),
+}
+
+
+class EncoderName(NamedTuple):
+    """The parts of an encoder's name; `label` is its third part, if it has one."""
+
+    family: str
+    architecture: str
+    label: str | None
+
+
+def split_name(name: str) -> EncoderName:
+    """Split `family/architecture[/weights]`.
+
+    Raises:
+        ConfigurationError: the name has not two or three parts, or (UnknownNameError) the family is not known.
+    """
+    parts = name.split("/")
+    if len(parts) not in (2, 3) or not all(parts):
+        raise ConfigurationError(
+            f'encoder "{name}" does not read family/architecture or family/architecture/weights; '
+            'write "open_clip/ViT-B-32", say'
+        )
+    if parts[0] not in FAMILIES:
+        raise UnknownNameError("encoder family", parts[0], FAMILIES)
+    return EncoderName(parts[0], parts[1], parts[2] if len(parts) == 3 else None)
+
+
+def describe(name: str, weights: WeightsFile | None = None) -> EncoderSpec:
+    """Say everything that decides the vectors of encoder `name`.
+
+    The returned name always has its third part where there are weights (`open_clip/ViT-B-32` becomes
+    `open_clip/ViT-B-32/laion2b_s34b_b79k`, or `open_clip/ViT-B-32/local` with a file), so that describing it again
+    gives the same specification.
+
+    Args:
+        name: `family/architecture` or `family/architecture/weights`.
+        weights: the workspace's file for this encoder; it goes before any hub.
+
+    Raises:
+        UnknownNameError: a part of the name is not known; the message lists those that are.
+        ConfigurationError: name and weights contradict one another, or no default weights are known.
+        WeightsError: the name asks for a local file and none was given.
+    """
+    parts = split_name(name)
+    match parts.family:
+        case "handcrafted":
+            return _handcrafted(name, parts, weights)
+        case "torchvision":
+            return _video(name, parts, weights, TORCHVISION, TORCHVISION_TAGS)
+        case "pytorchvideo":
+            return _video(name, parts, weights, PYTORCHVIDEO, PYTORCHVIDEO_TAGS)
+        case "open_clip":
+            return _open_clip(name, parts, weights)
+        case _:
+            return _timm(name, parts, weights)
+
+
+def normalisation(name: str, weights: WeightsFile | None = None) -> Normalisation:
+    """Mean and standard deviation that encoder `name` subtracts and divides by; a file's own go first.
+
+    Raises:
+        ConfigurationError: the family is handcrafted, or the file gives a mean without a std.
+    """
+    if weights is not None and (weights.mean is not None or weights.std is not None):
+        if weights.mean is None or weights.std is None:
+            raise ConfigurationError(
+                f"{name}: mean {weights.mean} and std {weights.std} come together or not at all; give both"
+            )
+        return Normalisation(weights.mean, weights.std)
+    family, architecture, label = split_name(name)
+    match family:
+        case "torchvision":
+            return KINETICS
+        case "pytorchvideo":
+            return KINETICS_GREY
+        case "open_clip":
+            return open_clip_normalisation(architecture, label or OPEN_CLIP_DEFAULT_TAGS.get(architecture))
+        case "timm":
+            return timm_normalisation(architecture, _timm_tag(architecture, label))
+        case _:
+            raise ConfigurationError(f"{name} is handcrafted and normalises nothing; ask a network")
+
+
+def known_encoders() -> tuple[str, ...]:
+    """Names that `describe` knows without a third part or with one, sorted.
+
+    Of timm's thousand backbones the customary ones are named; any other that the installed timm registers serves too,
+    with its tag written out.
+    """
+    names = {
+        "handcrafted": HANDCRAFTED,
+        "open_clip": open_clip_sizes(),
+        "pytorchvideo": PYTORCHVIDEO,
+        "timm": TIMM_DEFAULT_TAGS,
+        "torchvision": TORCHVISION,
+    }
+    return tuple(sorted(f"{family}/{architecture}" for family, known in names.items() for architecture in known))
+
+
+def _handcrafted(name: str, parts: EncoderName, weights: WeightsFile | None) -> EncoderSpec:
+    if parts.architecture not in HANDCRAFTED:
+        raise UnknownNameError("handcrafted encoder", parts.architecture, HANDCRAFTED)
+    if weights is not None or parts.label is not None:
+        raise ConfigurationError(f'{name}: a handcrafted encoder has no weights; write "{"/".join(parts[:2])}"')
+    return HANDCRAFTED[parts.architecture]
+
+
+def _video(
+    name: str,
+    parts: EncoderName,
+    weights: WeightsFile | None,
+    known: Mapping[str, VideoArchitecture],
+    tags: tuple[str, ...],
+) -> EncoderSpec:
+    if parts.architecture not in known:
+        raise UnknownNameError(f"{parts.family} architecture", parts.architecture, known)
+    if weights is None and parts.label not in (None, RANDOM, LOCAL, *tags):
+        raise UnknownNameError(f"weights of {parts.family}/{parts.architecture}", str(parts.label), (*tags, RANDOM))
+    if weights is not None and weights.options:
+        raise ConfigurationError(
+            f"{name} takes no options, got {dict(weights.options)}; remove them from its entry in weights.toml"
+        )
+    video = known[parts.architecture]
+    identity, full_name = _identify(name, parts, weights, tags[0])
+    return EncoderSpec(
+        name=full_name,
+        kind="snippet",
+        input_size=(video.size_px, video.size_px),
+        weights=identity,
+        preprocessing=_preprocessing(video.size_px, normalisation(full_name, weights), {}),
+        snippet_frames=video.frames,
+        snippet_rate_hz=video.rate_hz,
+    )
+
+
+def _open_clip(name: str, parts: EncoderName, weights: WeightsFile | None) -> EncoderSpec:
+    sizes = open_clip_sizes()
+    if parts.architecture not in sizes:
+        raise UnknownNameError("open_clip model", parts.architecture, sizes)
+    identity, full_name = _identify(name, parts, weights, OPEN_CLIP_DEFAULT_TAGS.get(parts.architecture))
+    options = {} if weights is None else weights.options
+    return _frame(full_name, sizes[parts.architecture], identity, normalisation(full_name, weights), options)
+
+
+def _timm(name: str, parts: EncoderName, weights: WeightsFile | None) -> EncoderSpec:
+    known = timm_architectures()
+    if parts.architecture not in known:
+        near = get_close_matches(parts.architecture, known, n=5)
+        raise UnknownNameError("timm architecture", parts.architecture, {*TIMM_DEFAULT_TAGS, *near})
+    identity, full_name = _identify(name, parts, weights, TIMM_DEFAULT_TAGS.get(parts.architecture))
+    options = {} if weights is None else weights.options
+    size_px = timm_size_px(parts.architecture, _timm_tag(parts.architecture, parts.label))
+    for option in ("img_size", "input_size"):
+        told = options.get(option, size_px)
+        if isinstance(told, bool) or not isinstance(told, int) or told < 1:
+            raise ConfigurationError(f"{name}: {option} is a number of pixels, got {told!r}; correct weights.toml")
+        size_px = told
+    return _frame(full_name, size_px, identity, normalisation(full_name, weights), options)
+
+
+def _timm_tag(architecture: str, label: str | None) -> str:
+    """A label that names no tag (`local`, `random`, none) stands for the architecture's default tag."""
+    return TIMM_DEFAULT_TAGS.get(architecture, "") if label in (None, LOCAL, RANDOM) else label or ""
+
+
+def _identify(name: str, parts: EncoderName, weights: WeightsFile | None, default_tag: str | None) -> tuple[str, str]:
+    """The identity of the weights and the full name."""
+    stem = f"{parts.family}/{parts.architecture}"
+    if weights is not None:
+        if parts.label == RANDOM:
+            raise ConfigurationError(
+                f"{name} asks for random weights and has the file {weights.path.name}; "
+                f'write "{stem}/{LOCAL}" or remove the file from weights.toml'
+            )
+        return f"sha256:{weights.sha256}", f"{stem}/{parts.label or LOCAL}"
+    if parts.label == RANDOM:
+        return "random:0", f"{stem}/{RANDOM}"
+    if parts.label == LOCAL:
+        raise WeightsError(
+            f'{name} asks for a file of weights and the workspace has none; run "afterwatch weights add {name} FILE"'
+        )
+    tag = parts.label or default_tag
+    if tag is None:
+        raise ConfigurationError(
+            f'{name} has no default weights; write "{stem}/TAG" with a tag of its hub, '
+            f'or run "afterwatch weights add {stem}/{LOCAL} FILE"'
+        )
+    return f"hub:{tag}", f"{stem}/{tag}"
+
+
+def _frame(name: str, size_px: int, identity: str, pixels: Normalisation, options: Mapping[str, Option]) -> EncoderSpec:
+    return EncoderSpec(
+        name=name,
+        kind="frame",
+        input_size=(size_px, size_px),
+        weights=identity,
+        preprocessing=_preprocessing(size_px, pixels, options),
+    )
+
+
+def _preprocessing(size_px: int, pixels: Normalisation, options: Mapping[str, Option]) -> str:
+    # Cameras are fixed and what matters may stand at the edge: a centre crop would lose it, so regions are squashed.
+    words = [f"region squashed to {size_px}x{size_px}, not cropped", "RGB scaled to [0, 1]", str(pixels)]
+    # Options change the arithmetic (padding, activation) under one hash of weights, so they belong to the space.
+    if options:
+        words.append("options " + ", ".join(f"{key}={options[key]!r}" for key in sorted(options)))
+    return "; ".join(words)

@@ -1,0 +1,225 @@
+"""What makes a segment worth watching: anomaly, memorability, entropy, dynamics, and their weighted mean.
+
+Columns are computed once per segment and stored as they are. Scaling and weighing come after, so that weights move
+without recompute. A segment in which nothing was sampled has nan.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from infra.errors import ConfigurationError
+from models.calibration import robust_spread
+from models.heads.neighbours import TimeExclusion, nearest, unit_length
+from models.summary.segments import Segment
+
+Column = NDArray[np.float64]
+Times = NDArray[np.int64]
+
+SQUASH_DEVIATIONS = 3.0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much each column counts; at least 0, not all 0. Only their proportions matter."""
+
+    anomaly: float = 1.0
+    memorability: float = 1.0
+    entropy: float = 1.0
+    dynamics: float = 1.0
+
+    def __post_init__(self) -> None:
+        told = {field.name: getattr(self, field.name) for field in fields(self)}
+        if not all(0 <= value < math.inf for value in told.values()) or sum(told.values()) <= 0:
+            raise ConfigurationError(f"weights are finite, at least 0 and not all 0, got {told}")
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The four columns of S segments, float64 (S,) each."""
+
+    anomaly: Column
+    memorability: Column
+    entropy: Column
+    dynamics: Column
+
+    def __post_init__(self) -> None:
+        shapes = {getattr(self, field.name).shape for field in fields(self)}
+        if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+            raise ValueError(f"columns have one shape (S,), got {sorted(shapes)}")
+
+
+@dataclass(frozen=True)
+class RobustScale:
+    """A camera's own scale of one column: value → [0, 1].
+
+    z = (value - median) / spread; scaled = ½ · (1 + z / (3 + |z|)). The median goes to ½, three deviations above it to
+    ¾, and no two values far out become equal, as they would under a logistic curve. A column that was constant has no
+    scale: everything goes to 0. So does nan.
+
+    Attributes:
+        median, spread: `robust_spread` of the finite values.
+    """
+
+    median: float
+    spread: float
+
+    @classmethod
+    def fit(cls, column: NDArray[Any]) -> Self:
+        """Fit on a camera's column (S,); nan is left out, and a column of nothing else is constant."""
+        known = column[np.isfinite(column)]
+        return cls(*robust_spread(known)) if len(known) else cls(0.0, 0.0)
+
+    def apply(self, column: NDArray[Any]) -> Column:
+        """float64 (S,) in [0, 1], rising with the value."""
+        if self.spread == 0:
+            return np.zeros(len(column))
+        off = column.astype(np.float64) - self.median
+        return np.nan_to_num(0.5 * (1 + off / (SQUASH_DEVIATIONS * self.spread + np.abs(off))), nan=0.0)
+
+
+def robust_scale(columns: Columns) -> Columns:
+    """Each column on its own robust scale, in [0, 1]; `columns` are one camera's."""
+    return Columns(*(RobustScale.fit(column).apply(column) for column in _listed(columns)))
+
+
+def combine(columns: Columns, weights: Weights) -> Column:
+    """Weighted mean Σ w · column / Σ w of scaled columns, float64 (S,) in [0, 1]."""
+    told = [float(getattr(weights, field.name)) for field in fields(weights)]
+    weighed = [weight * column for weight, column in zip(told, _listed(columns), strict=True)]
+    return np.asarray(sum(weighed) / sum(told), dtype=np.float64)
+
+
+def anomaly(
+    segments: Sequence[Segment], from_us: Times, to_us: Times, scores: NDArray[Any], quantile: float = 1.0
+) -> Column:
+    """The highest score, or a high quantile, of the snippets that overlap each segment.
+
+    Args:
+        segments: S segments.
+        from_us: int64 (N,), start of each snippet in microseconds.
+        to_us: int64 (N,), end of each snippet, exclusive.
+        scores: (N,), finite.
+        quantile: in [0, 1]; 1 is the maximum. The score returned is one of the snippets', the next higher one.
+
+    Returns:
+        float64 (S,); nan where no snippet overlaps.
+    """
+    if not 0 <= quantile <= 1:
+        raise ConfigurationError(f"quantile is in [0, 1], got {quantile}")
+    at, snippet = _overlaps(segments, from_us, to_us)
+    values = scores[snippet].astype(np.float64)
+    order = np.lexsort((values, at))
+    counts = np.bincount(at, minlength=len(segments))
+    places = np.cumsum(counts) - counts + np.ceil(quantile * (counts - 1)).astype(np.int64)
+    column = np.full(len(segments), np.nan)
+    seen = counts > 0
+    column[seen] = values[order][places[seen]]
+    return column
+
+
+def mean_over_frames(segments: Sequence[Segment], t_us: Times, values: NDArray[Any]) -> Column:
+    """Mean of a frame statistic over the sampled frames in each segment: entropy in bits, or motion (dynamics).
+
+    Args:
+        segments: S segments.
+        t_us: int64 (N,), time of each sampled frame in microseconds on the camera's clock.
+        values: (N,); nan (a first frame has no motion) is left out.
+
+    Returns:
+        float64 (S,); nan where no frame has a value.
+    """
+    known = np.isfinite(values)
+    at, frame = _overlaps(segments, t_us[known], t_us[known] + 1)
+    counts = np.bincount(at, minlength=len(segments))
+    sums = np.bincount(at, weights=values[known][frame], minlength=len(segments))
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def segment_vectors(
+    segments: Sequence[Segment], from_us: Times, to_us: Times, vectors: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Mean direction of the snippets that overlap each segment: float32 (S, D) of length 1, nan where none does."""
+    at, snippet = _overlaps(segments, from_us, to_us)
+    members = csr_array((np.ones(len(at)), (at, snippet)), shape=(len(segments), len(vectors)))
+    means = unit_length(members @ unit_length(vectors))
+    means[np.bincount(at, minlength=len(segments)) == 0] = np.nan
+    return means
+
+
+def memorability(vectors: NDArray[np.float32], normals: NDArray[np.float32], neighbours: int = 20) -> Column:
+    """Distinctiveness of segments: 1 - mean cosine to the camera's k nearest normal vectors.
+
+    Args:
+        vectors: float32 (S, D), one per segment; a nan row gives nan.
+        normals: float32 (M, D), the camera's normal vectors; k is reduced to M, and M = 0 gives nan.
+        neighbours: k, at least 1.
+
+    Returns:
+        float64 (S,) in [0, 2]; 0 = seen many times. The cosine with a zero vector is 0.
+    """
+    known = np.isfinite(vectors).all(axis=1)
+    column = np.full(len(vectors), np.nan)
+    if len(normals):
+        column[known] = _distinctiveness(unit_length(vectors[known]), unit_length(normals), neighbours, None)
+    return column
+
+
+def memorability_within(
+    vectors: NDArray[np.float32], segments: Sequence[Segment], exclusion_us: int, neighbours: int = 20
+) -> Column:
+    """`memorability` of a day without earlier footage: against its other segments not near in time.
+
+    Args:
+        vectors: float32 (S, D), one per segment; a nan row gives nan and is nobody's neighbour.
+        segments: the S segments.
+        exclusion_us: see `TimeExclusion`.
+        neighbours: k, at least 1, reduced to what the segment with the fewest others is left; nan where that is none.
+    """
+    known = np.isfinite(vectors).all(axis=1)
+    spans = _spans(segments)[known]
+    exclusion = TimeExclusion(spans[:, 0], spans[:, 1], exclusion_us)
+    column = np.full(len(vectors), np.nan)
+    if exclusion.admissible().min(initial=len(spans)) > 0:
+        unit = unit_length(vectors[known])
+        column[known] = _distinctiveness(unit, unit, neighbours, exclusion)
+    return column
+
+
+def _distinctiveness(
+    unit: NDArray[np.float32], normals: NDArray[np.float32], neighbours: int, exclusion: TimeExclusion | None
+) -> Column:
+    most = len(normals) if exclusion is None else int(exclusion.admissible().min(initial=len(normals)))
+    indices, distances = nearest(unit, normals, min(neighbours, most), exclusion)
+    squares = [(vectors.astype(np.float64) ** 2).sum(axis=1) for vectors in (unit, normals)]
+    # The nearest of vectors of length 1 have the largest cosine: |a - b|² = |a|² + |b|² - 2 a·b.
+    cosines = (squares[0][:, None] + squares[1][indices] - distances**2) / 2
+    return np.asarray(1 - cosines.mean(axis=1))
+
+
+def _overlaps(segments: Sequence[Segment], from_us: Times, to_us: Times) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs (segment, item) whose half-open spans meet, by segment, then by the item's start."""
+    spans = _spans(segments)
+    order = np.lexsort((to_us, from_us))
+    reached = np.maximum.accumulate(to_us[order])
+    first = np.searchsorted(reached, spans[:, 0], side="right")
+    counts = np.maximum(np.searchsorted(from_us[order], spans[:, 1], side="left") - first, 0)
+    at = np.repeat(np.arange(len(spans)), counts)
+    place = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts) + first[at]
+    item = order[place]
+    # A long item keeps `reached` high for shorter ones after it that ended before the segment.
+    meets = to_us[item] > spans[at, 0]
+    return at[meets], item[meets]
+
+
+def _spans(segments: Sequence[Segment]) -> NDArray[np.int64]:
+    return np.array([(segment.from_us, segment.to_us) for segment in segments], dtype=np.int64).reshape(-1, 2)
+
+
+def _listed(columns: Columns) -> list[Column]:
+    return [getattr(columns, field.name) for field in fields(columns)]

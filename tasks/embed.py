@@ -1,0 +1,95 @@
+"""Embed: one decode pass over a group of shards, for every product that is not there yet."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from prefect import get_run_logger, task
+from prefect.runtime import task_run
+
+from infra.errors import AfterwatchError
+from tasks.embedding import EmbeddingPass, ShardResult
+from tasks.encoders import load_encoder
+from tasks.plan import Product, ShardPlan
+from tasks.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class ShardOutcome:
+    """What became of a shard: done, failed, or late (the deadline came first)."""
+
+    path: str
+    number: int
+    status: str
+    rows: int = 0
+    seconds: float = 0.0
+    decoded_s: float = 0.0
+    message: str = ""
+
+
+@task(task_run_name="embed {label}", persist_result=False)
+def embed(
+    root: str, label: str, plans: Sequence[ShardPlan], decode_threads: int, until: datetime | None, retries: int
+) -> list[ShardOutcome]:
+    """Embed a group of shards.
+
+    What exists is not made again, so a task that is run twice (a worker was lost) only does what is left. A shard that
+    fails does not hold up the others; the task is retried for it, and at last reports it.
+    """
+    outcomes = embed_shards(Workspace(root), plans, decode_threads, until)
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    if failed and (task_run.run_count or 1) <= retries:
+        get_run_logger().warning("%d of %d shards failed, first: %s", len(failed), len(outcomes), failed[0].message)
+        raise AfterwatchError(f"{failed[0].path}: {failed[0].message}")
+    return outcomes
+
+
+def embed_shards(
+    workspace: Workspace, plans: Sequence[ShardPlan], decode_threads: int, until: datetime | None = None
+) -> list[ShardOutcome]:
+    """The task's work, without an orchestrator."""
+    left = [_refreshed(workspace, plan) for plan in plans]
+    needed = {product.encoder.spec.space: product.encoder for plan in left for product in plan.todo if product.encoder}
+    compute = workspace.settings.compute
+    encoders = {space: load_encoder(planned, compute) for space, planned in needed.items()}
+    running = EmbeddingPass(workspace, encoders, decode_threads)
+    outcomes = []
+    for plan in left:
+        number = plan.shard.number
+        if not plan.todo:
+            outcomes.append(ShardOutcome(plan.recording.path, number, "done"))
+        elif until is not None and datetime.now(UTC) >= until:
+            outcomes.append(ShardOutcome(plan.recording.path, number, "late", message="the deadline came first"))
+        else:
+            outcomes.append(_run(running, plan))
+    running.finish()
+    return outcomes
+
+
+def _run(running: EmbeddingPass, plan: ShardPlan) -> ShardOutcome:
+    path, number, began = plan.recording.path, plan.shard.number, time.perf_counter()
+    try:
+        result: ShardResult = running.run(plan)
+    except MemoryError:
+        message = "out of memory; lower compute.batch_size or footage.shard_s, or use fewer workers"
+    except Exception as error:  # one recording must not stop the night: it is reported, and tried again
+        message = f"{type(error).__name__}: {error}" if not isinstance(error, AfterwatchError) else str(error)
+    else:
+        seconds = time.perf_counter() - began
+        return ShardOutcome(path, number, "done", sum(result.rows.values()), seconds, result.decoded_s)
+    running.forget(plan)
+    return ShardOutcome(path, number, "failed", seconds=time.perf_counter() - began, message=message)
+
+
+def _refreshed(workspace: Workspace, plan: ShardPlan) -> ShardPlan:
+    """The plan as of now: what another worker has made meanwhile need not be made again."""
+    products = tuple(_look(workspace, product) for product in plan.products)
+    return ShardPlan(plan.recording, plan.shard, plan.seconds, products)
+
+
+def _look(workspace: Workspace, product: Product) -> Product:
+    if product.exists:
+        return product
+    there = all(workspace.store.exists(path) for path in product.paths)
+    return Product(product.scope, product.key, product.paths, there, product.encoder, product.region)

@@ -1,0 +1,171 @@
+"""What there is to ingest: the files of the footage folder against what the lake knows of them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from footage.recordings import FoundFile, Named, find_files
+from infra.errors import FootageError
+from lake.catalogue import recordings_now
+from tasks.workspace import Workspace
+
+Row = dict[str, Any]
+
+USABLE = ("ready", "partial")
+OVERLAP_S = 0.5
+"""Seconds by which a recording may begin before the one before it ends; clocks are not better than that."""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The footage folder today.
+
+    Attributes:
+        new: files to examine: not known, changed, renamed to another camera, or to be tried again.
+        present: rows of files that are known and unchanged.
+        gone: rows of files that were known and are not there any more.
+        problems: (path, reason) of what could not even be listed.
+    """
+
+    new: tuple[FoundFile, ...]
+    present: tuple[Row, ...]
+    gone: tuple[Row, ...]
+    problems: tuple[tuple[str, str], ...]
+
+
+def take_inventory(workspace: Workspace, *, retry: bool = False) -> Inventory:
+    """List the footage folder and compare it with the lake; no file is opened.
+
+    Args:
+        workspace: whose footage.
+        retry: examine quarantined files again although they have not changed.
+
+    Raises:
+        ConfigurationError: there is no footage folder.
+    """
+    settings = workspace.settings.footage
+    files, problems = find_files(workspace.site.footage_root, settings.suffixes)
+    known = {row["path"]: row for row in recordings_now(workspace.ledger)}
+    there = {file.path for file in files}
+    originals = {row["recording_id"] for path, row in known.items() if path in there and row["status"] in USABLE}
+    present, new = [], []
+    for file in files:
+        row = known.get(file.path)
+        again = row is not None and (
+            (retry and row["status"] == "quarantined")
+            or (row["status"] == "duplicate" and row["recording_id"] not in originals)
+        )
+        if row is None or again or not _is_as_known(workspace, file, row):
+            new.append(file)
+        else:
+            present.append(row)
+    gone = [row for path, row in known.items() if path not in there and row["status"] != "gone"]
+    return Inventory(tuple(new), tuple(present), tuple(gone), tuple(problems))
+
+
+def _is_as_known(workspace: Workspace, file: FoundFile, row: Row) -> bool:
+    if (row["bytes"], row["mtime_ns"]) != (file.bytes, file.mtime_ns) or row["status"] == "gone":
+        return False
+    try:
+        named = name_of(workspace, file.path)
+    except FootageError:
+        return bool(row["status"] == "quarantined")
+    return (row["campaign"], row["camera"], row["started_at"]) == (named.campaign, named.camera, named.started_at)
+
+
+def name_of(workspace: Workspace, path: str) -> Named:
+    """What a path says, with the camera's clock put right.
+
+    Raises:
+        FootageError: it does not fit the pattern.
+    """
+    named = workspace.pattern.read(path)
+    offset = timedelta(microseconds=workspace.settings.clock_offset_us(named.camera))
+    return Named(named.campaign, named.camera, named.started_at + offset)
+
+
+def settle(present: Sequence[Row], examined: Sequence[Row]) -> list[Row]:
+    """Tell duplicates among examined files: of files with the same content, the first known, then the first by path,
+    counts, and the others are its duplicates.
+
+    Returns:
+        The examined rows, some with their status changed to `duplicate`, in order of path.
+    """
+    first: dict[str, str] = {}
+    for row in present:
+        if row["status"] in USABLE:
+            first[row["recording_id"]] = row["path"]
+    settled = []
+    for row in sorted(examined, key=lambda row: row["path"]):
+        if row["status"] in USABLE:
+            original = first.setdefault(row["recording_id"], row["path"])
+            if original != row["path"]:
+                row = {**row, "status": "duplicate", "reason": f"the same content as {original}"}
+        settled.append(row)
+    return settled
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Two recordings of a camera between which time is missing (`gap`) or told twice (`overlap`)."""
+
+    kind: str
+    campaign: str
+    camera: str
+    before: str
+    after: str
+    seconds: float
+
+
+def gaps_and_overlaps(rows: Sequence[Row], gap_s: float) -> list[Neighbours]:
+    """Compare each usable recording's start with the end of all before it, per campaign, camera and day.
+
+    Nights between days are no gaps: whether a camera should have recorded then is not known here.
+    """
+    found = []
+    usable = sorted(
+        (row for row in rows if row["status"] in USABLE),
+        key=lambda row: (row["campaign"], row["camera"], row["started_at"], row["path"]),
+    )
+    end: datetime | None = None
+    for before, after in zip([None, *usable], usable, strict=False):
+        if before is None or any(before[name] != after[name] for name in ("campaign", "camera", "day")):
+            end = None
+        if end is not None and before is not None:
+            wait_s = (after["started_at"] - end).total_seconds()
+            kind = "gap" if wait_s > gap_s else "overlap" if wait_s < -OVERLAP_S else ""
+            if kind:
+                place = (after["campaign"], after["camera"], before["path"], after["path"])
+                found.append(Neighbours(kind, *place, abs(wait_s)))
+        until = after["started_at"] + timedelta(microseconds=after["duration_us"])
+        end = until if end is None else max(end, until)
+    return found
+
+
+def report(inventory: Inventory, examined: Sequence[Row], gap_s: float) -> dict[str, Any]:
+    """The ingest part of the night's report: counts, and a line for everything that wants attention."""
+    rows = [*inventory.present, *examined]
+    neighbours = gaps_and_overlaps(rows, gap_s)
+    now = Counter(row["status"] for row in rows)
+    listed = [
+        {"path": row["path"], "status": row["status"], "reason": row["reason"]}
+        for row in sorted(rows, key=lambda row: row["path"])
+        if row["status"] != "ready"
+    ]
+    listed += [{"path": path, "status": "unreadable", "reason": reason} for path, reason in inventory.problems]
+    listed += [
+        {"path": item.after, "status": item.kind, "reason": f"{item.seconds:.1f} s after {item.before}"}
+        for item in neighbours
+    ]
+    return {
+        "new": sum(row["status"] in USABLE for row in examined),
+        "present": sum(row["status"] in USABLE for row in inventory.present),
+        "duplicate": now["duplicate"],
+        "broken": now["quarantined"] + len(inventory.problems),
+        "gone": len(inventory.gone),
+        "gaps": sum(item.kind == "gap" for item in neighbours),
+        "overlaps": sum(item.kind == "overlap" for item in neighbours),
+        "problems": listed,
+    }

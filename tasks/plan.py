@@ -1,0 +1,275 @@
+"""What a night has to do: every step of every camera's day, its key, and whether its output is there already.
+
+Keys depend on nothing but content and parameters, so the whole chain is known before anything runs. Nothing here
+decodes, loads a network or starts an orchestrator.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from footage.index import MICROSECONDS
+from footage.regions import Region
+from footage.sampling import Shard, shards
+from lake.keys import Place, step_key
+from tasks.indexes import load_index
+from tasks.inventory import USABLE, Row
+from tasks.workspace import PlannedEncoder, Workspace
+
+FRAMES_SCOPE = "frames"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A usable recording."""
+
+    place: Place
+    recording_id: str
+    path: str
+    started_at: datetime
+    duration_us: int
+    frames: int
+    there: bool = True
+    """Whether the file is still there to be decoded."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """What one shard gives for one scope: `frames` (statistics and coverage) or `space/region` (embeddings)."""
+
+    scope: str
+    key: str
+    paths: tuple[str, ...]
+    exists: bool
+    encoder: PlannedEncoder | None = None
+    region: Region | None = None
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """A shard of a recording and what is to come of it."""
+
+    recording: Recording
+    shard: Shard
+    seconds: float
+    products: tuple[Product, ...]
+
+    @property
+    def todo(self) -> tuple[Product, ...]:
+        """Products to make; none for a recording that is gone."""
+        return tuple(product for product in self.products if not product.exists) if self.recording.there else ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a camera's day after embedding: made from `inputs` (keys), giving `outputs` (files of the lake)."""
+
+    name: str
+    scope: str
+    key: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    exists: bool
+
+
+@dataclass(frozen=True)
+class DayPlan:
+    """A camera's day."""
+
+    place: Place
+    shards: tuple[ShardPlan, ...]
+
+    @property
+    def todo_s(self) -> float:
+        """Seconds of footage still to be decoded."""
+        return sum(shard.seconds for shard in self.shards if shard.todo)
+
+    def products(self, scope: str) -> list[Product]:
+        return [product for shard in self.shards for product in shard.products if product.scope == scope]
+
+    @property
+    def scopes(self) -> list[str]:
+        """Scopes of the day's products, in order, without repetition."""
+        return list(dict.fromkeys(product.scope for shard in self.shards for product in shard.products))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which part of the footage a run is about; None means all."""
+
+    campaign: str | None = None
+    camera: str | None = None
+    day: date | None = None
+
+    def takes(self, place: Place) -> bool:
+        return (
+            self.campaign in (None, place.campaign)
+            and self.camera in (None, place.camera)
+            and self.day in (None, place.day)
+        )
+
+
+def recordings_of(workspace: Workspace, rows: Sequence[Row]) -> list[Recording]:
+    """Usable recordings among rows of the lake, cameras that the settings skip left out."""
+    return [
+        Recording(
+            Place(row["campaign"], row["camera"], row["day"]),
+            row["recording_id"],
+            row["path"],
+            row["started_at"],
+            row["duration_us"],
+            row["frames"],
+        )
+        for row in rows
+        if row["status"] in USABLE and not workspace.settings.skips(row["camera"])
+    ]
+
+
+def plan_days(workspace: Workspace, recordings: Sequence[Recording]) -> list[DayPlan]:
+    """Plan the embedding of every recording, by camera and day, in order of place and start."""
+    places: dict[Place, list[Recording]] = {}
+    for recording in recordings:
+        places.setdefault(recording.place, []).append(recording)
+    existing: dict[str, frozenset[str]] = {}
+
+    def exists(path: str) -> bool:
+        folder = path.rsplit("/", 1)[0]
+        if folder not in existing:
+            existing[folder] = frozenset(workspace.store.names(folder))
+        return path in existing[folder]
+
+    return [
+        DayPlan(
+            place,
+            tuple(
+                _plan_shard(workspace, recording, shard, seconds, exists)
+                for recording in sorted(places[place], key=lambda item: (item.started_at, item.path))
+                for shard, seconds in _shards_of(workspace, recording)
+            ),
+        )
+        for place in sorted(places)
+    ]
+
+
+def _shards_of(workspace: Workspace, recording: Recording) -> list[tuple[Shard, float]]:
+    span_s = workspace.settings.footage.shard_s
+    if recording.duration_us <= span_s * MICROSECONDS:
+        return [(Shard(0, 0, recording.frames), recording.duration_us / MICROSECONDS)]
+    index = load_index(workspace.store, recording.recording_id)
+    ends = [*index.t_us[1:], index.duration_us]
+    return [
+        (shard, float(ends[shard.last - 1] - index.t_us[shard.first]) / MICROSECONDS) for shard in shards(index, span_s)
+    ]
+
+
+def _plan_shard(workspace: Workspace, recording: Recording, shard: Shard, seconds: float, exists: Callable[[str], bool]) -> ShardPlan:
+    place, settings = recording.place, workspace.settings
+    sampling = settings.sampling_of(place.camera).model_dump(mode="json")
+    common = {
+        "campaign": place.campaign,
+        "camera": place.camera,
+        "day": place.day.isoformat(),
+        "recording": recording.recording_id,
+        "started_at": recording.started_at.isoformat(),
+        "pictures": [shard.first, shard.last],
+    }
+    key = step_key("embed", {**common, "sampling": sampling, "reach_s": settings.reach_s}, ())
+    paths = tuple(f"{table}/{place.folder}/{key}.parquet" for table in ("frames", "coverage"))
+    products = [Product(FRAMES_SCOPE, key, paths, all(map(exists, paths)))]
+    for encoder in workspace.encoders:
+        for region in workspace.regions(place.camera):
+            if encoder.table.regions != "all" and region.name not in encoder.table.regions:
+                continue
+            of_encoder = {
+                "space": encoder.spec.space,
+                "region": [region.name, region.geometry],
+                "sampling": sampling if encoder.spec.kind == "frame" else encoder.stride_s,
+            }
+            key = step_key("embed", {**common, **of_encoder}, ())
+            path = f"embeddings/space={encoder.spec.space}/{place.folder}/{key}.parquet"
+            scope = f"{encoder.spec.space}/{region.name}"
+            products.append(Product(scope, key, (path,), exists(path), encoder, region))
+    return ShardPlan(recording, shard, seconds, tuple(products))
+
+
+@dataclass(frozen=True)
+class DaySteps:
+    """The steps of a camera's day after embedding, and the reference it is held against."""
+
+    place: Place
+    health: Step
+    fit: Step | None
+    """None where there is too little earlier footage: the day is then compared with itself."""
+    score: Step
+    summarise: Step
+    publish: Step
+    reference: tuple[str, ...]
+    """Files of the earlier days' snippets."""
+    normals: tuple[str, ...]
+    """Files of the earlier days' pictures, in the summary's space."""
+
+    @property
+    def all(self) -> tuple[Step, ...]:
+        return (self.health, *((self.fit,) if self.fit else ()), self.score, self.summarise, self.publish)
+
+
+def plan_steps(workspace: Workspace, day: DayPlan, earlier: Sequence[DayPlan]) -> DaySteps:
+    """Plan what follows the embedding of a camera's day.
+
+    Args:
+        workspace: the site.
+        day: the day, as far as it is embedded: products that are absent do not count.
+        earlier: the camera's days before it, of whatever campaign.
+    """
+    settings, place = workspace.settings, day.place
+    novelty, summary = settings.novelty, settings.summary
+    space = f"{workspace.encoder(novelty.encoder).spec.space}/{novelty.region}"
+    pictures = f"{workspace.encoder(summary.encoder).spec.space}/frame"
+    since = place.day - timedelta(days=novelty.reference_days)
+    past = [other for other in earlier if since <= other.place.day < place.day]
+    reference = [product for other in past for product in _made(other, space)]
+    normals = [product for other in past for product in _made(other, pictures)]
+    frames, snippets, looks = (_made(day, scope) for scope in (FRAMES_SCOPE, space, pictures))
+
+    def step(name: str, scope: str, parameters: Any, inputs: Sequence[str], tables: Sequence[str]) -> Step:
+        told = {"place": [place.campaign, place.camera, place.day.isoformat()], "parameters": parameters}
+        key = step_key(name, told, inputs)
+        outputs = tuple(f"{table}/{place.folder}/{key}.parquet" for table in tables)
+        return Step(name, scope, key, tuple(inputs), outputs, all(workspace.store.exists(path) for path in outputs))
+
+    health = step("health", "", {}, _keys(frames), ("health",))
+    told = novelty.model_dump(mode="json")
+    fit = None
+    if reference:
+        fit_key = step_key("fit", {"camera": place.camera, "parameters": told}, _keys(reference))
+        known = workspace.registry.exists("novelty", place.camera, fit_key)
+        fit = Step("fit", novelty.name, fit_key, tuple(_keys(reference)), (), known)
+    judged_by = [fit.key] if fit else []
+    score = step("score", novelty.name, told, [*_keys(snippets), *judged_by], ("scores", "events"))
+    chosen_by = summary.model_dump(mode="json", include={"segment_s", "budget_s", "similarity_limit", "encoder", "weights"})
+    made_of = [score.key, *_keys(frames), *_keys(looks), *_keys(normals)]
+    summarise = step("summarise", "", chosen_by, made_of, ("segments",))
+    publish = step("publish", "", summary.model_dump(mode="json"), [score.key, summarise.key], ())
+    there = published_key(workspace, place) == publish.key
+    publish = Step("publish", "", publish.key, publish.inputs, (), there)
+    files = (tuple(path for product in products for path in product.paths) for products in (reference, normals))
+    return DaySteps(place, health, fit, score, summarise, publish, *files)
+
+
+def published_key(workspace: Workspace, place: Place) -> str:
+    """Key of the step that published a camera's day; empty where nothing is published or it cannot be read."""
+    folder = workspace.site.published_folder / place.campaign / place.camera / place.day.isoformat()
+    try:
+        return str(json.loads((folder / "summary.json").read_text(encoding="utf-8"))["key"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _made(day: DayPlan, scope: str) -> list[Product]:
+    return [product for product in day.products(scope) if product.exists]
+
+
+def _keys(products: Sequence[Product]) -> list[str]:
+    return [product.key for product in products]

@@ -1,0 +1,87 @@
+"""A workspace opened for work: its settings, its lake, its weights and its encoders' identities."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from footage.recordings import PathPattern
+from footage.regions import WHOLE, Region, outline_of
+from infra.errors import UnknownNameError
+from infra.settings import EncoderTable
+from infra.site import Site
+from infra.weights import WeightsFile, read_weights
+from lake.catalogue import statements_now
+from lake.ledger import Ledger
+from lake.registry import Registry
+from lake.store import Store
+from models.encoders.base import EncoderSpec
+from models.encoders.specs import describe
+from zoneinfo import ZoneInfo
+
+
+LOCAL = "local"
+"""Third part of an encoder's name where its weights are a file of the workspace and nothing more was said."""
+
+
+@dataclass(frozen=True)
+class PlannedEncoder:
+    """An encoder of the settings, described but not loaded."""
+
+    table: EncoderTable
+    spec: EncoderSpec
+    weights: WeightsFile | None
+
+    @property
+    def stride_s(self) -> float:
+        """Seconds from one snippet to the next; 0 for a frame encoder."""
+        return self.table.stride_s or self.spec.snippet_s
+
+
+class Workspace:
+    """A site and its lake.
+
+    Args:
+        root: folder with `afterwatch.toml`.
+
+    Raises:
+        ConfigurationError: there is none, its settings are wrong, or it names an encoder nobody knows.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.site = Site.open(Path(root))
+        self.settings = self.site.settings
+        self.store = Store(self.site.lake_location, self.settings.lake_options)
+        self.ledger = Ledger(self.store)
+        self.registry = Registry(self.site.models_folder)
+
+    @cached_property
+    def pattern(self) -> PathPattern:
+        return PathPattern(self.settings.footage.pattern, ZoneInfo(self.settings.footage.start_time_zone))
+
+    @cached_property
+    def encoders(self) -> tuple[PlannedEncoder, ...]:
+        known = read_weights(self.site.weights_folder)
+        planned = []
+        for table in self.settings.encoders:
+            weights = known.get(table.name) or known.get(f"{table.name}/{LOCAL}")
+            spec = describe(table.name, weights)
+            if weights is None and spec.name in known:
+                weights = known[spec.name]
+                spec = describe(spec.name, weights)
+            planned.append(PlannedEncoder(table, spec, weights))
+        return tuple(planned)
+
+    def encoder(self, name: str) -> PlannedEncoder:
+        for encoder in self.encoders:
+            if encoder.table.name == name:
+                return encoder
+        raise UnknownNameError("encoder among [[encoders]]", name, (encoder.table.name for encoder in self.encoders))
+
+    @cached_property
+    def _regions(self) -> list[tuple[str, Region]]:
+        rows = statements_now(self.ledger, "regions")
+        return [(row["camera"], Region(row["key"].split("/", 1)[1], outline_of(row["value"]))) for row in rows]
+
+    def regions(self, camera: str) -> tuple[Region, ...]:
+        """The camera's regions, the whole picture first."""
+        return (WHOLE, *(region for owner, region in self._regions if owner == camera))

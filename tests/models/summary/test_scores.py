@@ -1,0 +1,139 @@
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+from infra.errors import ConfigurationError
+from models.summary.scores import (
+    Columns,
+    RobustScale,
+    Weights,
+    anomaly,
+    combine,
+    mean_over_frames,
+    memorability,
+    memorability_within,
+    robust_scale,
+    segment_vectors,
+)
+from models.summary.segments import Segment, cut_segments
+
+
+def gaussian(rows: int, dimension: int = 6, seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).standard_normal((rows, dimension)).astype(np.float32)
+
+
+@st.composite
+def items(draw: st.DrawFn) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    rows = draw(st.integers(0, 15))
+    from_us = np.array(draw(st.lists(st.integers(0, 60), min_size=rows, max_size=rows)), dtype=np.int64)
+    length = np.array(draw(st.lists(st.integers(1, 25), min_size=rows, max_size=rows)), dtype=np.int64)
+    scores = np.array(draw(st.lists(st.integers(-9, 9), min_size=rows, max_size=rows)), dtype=np.float64)
+    return from_us, from_us + length, scores
+
+
+SEGMENTS = cut_segments([(0, 30), (40, 75)], 10)
+
+
+@given(items(), st.sampled_from([0.0, 0.5, 0.9, 1.0]))
+def test_anomaly_is_a_quantile_of_the_snippets_that_overlap(
+    items: tuple[NDArray[Any], NDArray[Any], NDArray[Any]], quantile: float
+) -> None:
+    from_us, to_us, scores = items
+    told = anomaly(SEGMENTS, from_us, to_us, scores, quantile)
+    for segment, value in zip(SEGMENTS, told, strict=True):
+        over = scores[(from_us < segment.to_us) & (to_us > segment.from_us)]
+        if len(over):
+            assert value == np.quantile(over, quantile, method="higher")
+        else:
+            assert math.isnan(value)
+
+
+@given(items())
+def test_frames_are_averaged_in_their_own_segment(items: tuple[NDArray[Any], NDArray[Any], NDArray[Any]]) -> None:
+    t_us, _, values = items
+    values[values < -7] = np.nan
+    told = mean_over_frames(SEGMENTS, t_us, values)
+    for segment, value in zip(SEGMENTS, told, strict=True):
+        own = values[(segment.from_us <= t_us) & (t_us < segment.to_us) & np.isfinite(values)]
+        assert value == pytest.approx(own.mean()) if len(own) else math.isnan(value)
+
+
+def test_a_segments_vector_is_the_mean_direction_of_its_snippets() -> None:
+    vectors = np.array([[2, 0], [0, 5], [-1, 0]], dtype=np.float32)
+    from_us, to_us = np.array([0, 5, 12]), np.array([8, 11, 20])
+    told = segment_vectors(cut_segments([(0, 30)], 10), from_us, to_us, vectors)
+    np.testing.assert_allclose(told[0], [0.5**0.5, 0.5**0.5], rtol=1e-6)
+    np.testing.assert_allclose(told[1], [-(0.5**0.5), 0.5**0.5], rtol=1e-6)
+    assert np.isnan(told[2]).all() and told.dtype == np.float32
+
+
+def test_memorability_is_one_minus_the_mean_cosine_to_the_nearest_normals() -> None:
+    vectors, normals = gaussian(20), gaussian(50, seed=1)
+    expected = np.sort(cdist(vectors, normals, "cosine"), axis=1)[:, :5].mean(axis=1)
+    np.testing.assert_allclose(memorability(vectors, normals, 5), expected, atol=1e-6)
+    np.testing.assert_allclose(memorability(normals[:1], normals, 1), 0, atol=1e-6)
+
+
+def test_memorability_of_what_is_missing() -> None:
+    vectors = np.stack([np.zeros(6), np.full(6, np.nan), np.ones(6)]).astype(np.float32)
+    told = memorability(vectors, gaussian(3))
+    assert told[0] == pytest.approx(1) and math.isnan(told[1]) and not math.isnan(told[2])
+    assert np.isnan(memorability(vectors, gaussian(0))).all()
+
+
+def test_memorability_within_a_day_leaves_out_what_is_near_in_time() -> None:
+    segments = cut_segments([(0, 400)], 10)
+    vectors = np.abs(gaussian(40)) + 3
+    vectors[20:23] = np.array([1, -1, 1, -1, 1, -1], dtype=np.float32)
+    apart = memorability_within(vectors, segments, 30, 5)
+    assert set(np.argsort(apart)[-3:]) == {20, 21, 22}
+    assert memorability_within(vectors, segments, 0, 2)[21] < 1e-6
+    assert np.isnan(memorability_within(vectors, segments, 1000)).all()
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))
+def test_a_robust_scale_keeps_order_and_lies_in_the_unit_range(values: list[float]) -> None:
+    column = np.sort(values)
+    told = RobustScale.fit(column).apply(column)
+    assert ((0 <= told) & (told <= 1)).all() and (np.diff(told) >= 0).all()
+    if column[0] == column[-1]:
+        assert (told == 0).all()
+
+
+def test_the_scale_at_the_median_and_three_deviations_above() -> None:
+    scale = RobustScale(10, 2)
+    assert scale.apply(np.array([10, 16, 4, np.nan])).tolist() == [0.5, 0.75, 0.25, 0.0]
+    assert (np.diff(scale.apply(np.array([1e3, 1e4, 1e5]))) > 0).all()
+
+
+def test_a_column_of_nothing_known_scales_to_nought() -> None:
+    told = robust_scale(Columns(np.full(3, np.nan), np.ones(3), np.array([1.0, 2, 3]), np.array([0.0, 0, np.nan])))
+    assert told.anomaly.tolist() == told.memorability.tolist() == told.dynamics.tolist() == [0, 0, 0]
+    assert told.entropy[1] == 0.5
+
+
+def test_weights_are_proportions_and_move_without_recompute() -> None:
+    columns = Columns(*(np.array([a, b]) for a, b in [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5), (0.0, 0.0)]))
+    assert combine(columns, Weights(1, 0, 0, 0)).tolist() == [1, 0]
+    assert combine(columns, Weights(1, 3, 0, 0)).tolist() == [0.25, 0.75]
+    np.testing.assert_allclose(combine(columns, Weights(2, 6, 0, 0)), combine(columns, Weights(1, 3, 0, 0)))
+    assert combine(columns, Weights()).tolist() == [0.375, 0.375]
+
+
+@pytest.mark.parametrize("wrong", [(-1, 1, 1, 1), (0, 0, 0, 0), (math.nan, 1, 1, 1), (math.inf, 1, 1, 1)])
+def test_weights_out_of_range_are_refused(wrong: tuple[float, float, float, float]) -> None:
+    with pytest.raises(ConfigurationError):
+        Weights(*wrong)
+
+
+def test_a_quantile_out_of_range_and_columns_of_two_lengths_are_refused() -> None:
+    with pytest.raises(ConfigurationError):
+        anomaly([Segment(0, 0, 0, 1)], np.array([0]), np.array([1]), np.array([1.0]), 95)
+    with pytest.raises(ValueError):
+        Columns(np.ones(2), np.ones(3), np.ones(2), np.ones(2))
