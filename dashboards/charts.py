@@ -18,7 +18,14 @@ from dashboards.snapshot import records
 from dashboards.wording import clock_text, duration_text, share_text
 
 ALARM, EVENT, CURVE, THRESHOLD = "#D55E00", "#56B4E9", "#7F8FA6", "#CC79A7"
-STATES = {"analysed": "#009E73", "skipped": "#A9B2BC", "corrupt": "#D55E00", "missing": "#E69F00", "gap": "#8D6BB0"}
+STATES = {
+    "analysed": "#009E73",
+    "skipped": "#A9B2BC",
+    "corrupt": "#D55E00",
+    "missing": "#E69F00",
+    "waiting": "#6FA8DC",
+    "gap": "#8D6BB0",
+}
 HEALTH = {"black": "#6B7280", "frozen": "#0072B2", "blurred": "#E69F00"}
 STATUSES = {
     "complete": "#009E73",
@@ -56,11 +63,12 @@ class Clock:
 
     def shifted(self, moments: pd.Series) -> pd.Series:
         """Moments as the scale wants them: what the clock shows, told as if it were UTC, without a zone."""
-        return moments.dt.tz_convert("UTC").dt.tz_localize(None) + self.offset
+        shown: pd.Series = moments.dt.tz_convert("UTC").dt.tz_localize(None) + self.offset
+        return shown
 
     @property
-    def domain(self) -> list[str]:
-        return [f"{(moment.astimezone(UTC) + self.offset):%Y-%m-%dT%H:%M:%S.%f}Z" for moment in (self.start, self.end)]
+    def domain(self) -> list[alt.DateTime]:
+        return [_utc(moment.astimezone(UTC) + self.offset) for moment in (self.start, self.end)]
 
     @property
     def label_expression(self) -> str:
@@ -77,6 +85,19 @@ class Clock:
         change_ms = round((high.timestamp() + self.offset.total_seconds()) * 1000)
         more_ms = round((later - self.offset).total_seconds() * 1000)
         return f"utcFormat(datum.value + (+datum.value >= {change_ms} ? {more_ms} : 0), '{form}')"
+
+
+def _utc(moment: datetime) -> alt.DateTime:
+    return alt.DateTime(
+        year=moment.year,
+        month=moment.month,
+        date=moment.day,
+        hours=moment.hour,
+        minutes=moment.minute,
+        seconds=moment.second,
+        milliseconds=moment.microsecond / 1000,
+        utc=True,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,14 +118,13 @@ def timeline(data: DayData, clock: Clock, selected: str | None = None) -> alt.La
     A click on an event puts its `event_id` into the selection `PICKED`; dragging moves along time, the wheel with the
     shift key zooms.
     """
-    x = alt.X(
-        "from:T",
-        scale=alt.Scale(type="utc", domain=clock.domain, nice=False),
-        axis=alt.Axis(title=None, labelExpr=clock.label_expression, grid=False, tickCount=12, labelOverlap=True),
-    )
+    scale = alt.Scale(type="utc", domain=clock.domain, nice=False)
+    axis = alt.Axis(title=None, labelExpr=clock.label_expression, grid=False, tickCount=12, labelOverlap=True)
+    x = alt.X("from:T", scale=scale, axis=axis)
+    peak = alt.X("peak:T", scale=scale, axis=axis)
     layers: list[alt.Chart] = []
     layers += _curve_layers(data, clock, x)
-    layers += _event_layers(data.events, clock, x, selected)
+    layers += _event_layers(data.events, clock, (x, peak), selected)
     coverage = pd.concat(
         [coarsened(data.coverage, clock), data.gaps.assign(state="gap", reason="no recording")], ignore_index=True
     )
@@ -114,7 +134,8 @@ def timeline(data: DayData, clock: Clock, selected: str | None = None) -> alt.La
     moving = alt.selection_interval(name="moved", bind="scales", encodings=["x"], zoom="wheel![event.shiftKey]")
     layers[0] = layers[0].add_params(moving)
     height = top + STRIP_STEP + STRIP_HEIGHT + 6
-    return alt.layer(*layers).properties(height=height, width="container").configure_view(stroke=None)
+    chart: alt.LayerChart = alt.layer(*layers).properties(height=height, width="container").configure_view(stroke=None)
+    return chart
 
 
 def _curve_layers(data: DayData, clock: Clock, x: alt.X) -> list[alt.Chart]:
@@ -141,7 +162,9 @@ def _curve_layers(data: DayData, clock: Clock, x: alt.X) -> list[alt.Chart]:
     return layers
 
 
-def _event_layers(events: pd.DataFrame, clock: Clock, x: alt.X, selected: str | None) -> list[alt.Chart]:
+def _event_layers(
+    events: pd.DataFrame, clock: Clock, axes: tuple[alt.X, alt.X], selected: str | None
+) -> list[alt.Chart]:
     drawn = pd.DataFrame(
         {
             "event_id": events["event_id"],
@@ -170,6 +193,7 @@ def _event_layers(events: pd.DataFrame, clock: Clock, x: alt.X, selected: str | 
         "kind:N", scale=alt.Scale(domain=["alarm", "event"], range=["triangle-down", "circle"]), legend=None
     )
     chosen = alt.datum.selected
+    x, peak = axes
     bars = (
         alt.Chart(drawn)
         .mark_rect(clip=True, cursor="pointer", stroke=None)
@@ -187,7 +211,7 @@ def _event_layers(events: pd.DataFrame, clock: Clock, x: alt.X, selected: str | 
         alt.Chart(drawn)
         .mark_point(filled=True, opacity=1, clip=True, cursor="pointer")
         .encode(
-            x=alt.X("peak:T"),
+            x=peak,
             y=alt.value(8),
             color=colour,
             shape=shape,
@@ -328,11 +352,12 @@ def coverage_bars(cameras: pd.DataFrame) -> alt.LayerChart:
         .mark_text(align="left", dx=8, color=MUTED, fontSize=12)
         .encode(y=y, x=alt.value("width"), text="told:N")
     )
-    return (
+    chart: alt.LayerChart = (
         alt.layer(bars, words)
         .properties(height=alt.Step(26), padding={"right": 170, "left": 4, "top": 4, "bottom": 4}, width="container")
         .configure_view(stroke=None)
     )
+    return chart
 
 
 def run_bars(history: pd.DataFrame, clock_zone: ZoneInfo) -> alt.Chart:
@@ -353,7 +378,7 @@ def run_bars(history: pd.DataFrame, clock_zone: ZoneInfo) -> alt.Chart:
     )
     seen = [status for status in STATUSES if status in set(drawn["status"])]
     scale = alt.Scale(domain=seen, range=[STATUSES[status] for status in seen])
-    return (
+    chart: alt.Chart = (
         alt.Chart(drawn)
         .mark_bar(size=14, minBandSize=3)
         .encode(
@@ -364,3 +389,4 @@ def run_bars(history: pd.DataFrame, clock_zone: ZoneInfo) -> alt.Chart:
         )
         .properties(height=110, width="container")
     )
+    return chart

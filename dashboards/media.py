@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dashboards.queries import Place
 from infra.errors import LakeError
 from infra.site import Site
+from lake.keys import Place
 
 SUMMARY_FILE = "summary.json"
 _JPEG = (b"\xff\xd8", b"\xff\xd9")
@@ -139,8 +139,8 @@ def read_published(site: Site, place: Place) -> Published | None:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         day = place.day.isoformat()
         raise LakeError(
-            f"{folder / SUMMARY_FILE} cannot be read ({type(error).__name__}: {error}); delete the folder {day} and publish "
-            f'it again with "afterwatch run --campaign {place.campaign} --camera {place.camera} --day {day}"'
+            f"{folder / SUMMARY_FILE} cannot be read ({type(error).__name__}: {error}); delete the folder {day} and "
+            f'publish it again with "afterwatch run --campaign {place.campaign} --camera {place.camera} --day {day}"'
         ) from None
 
 

@@ -6,36 +6,19 @@ Moments in the frames are UTC; `days` are those of the site's zone, as the lake 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
 from dashboards.snapshot import LakeReader, records
+from lake.keys import Place
 
 MAXIMUM_POINTS = 4000
 """Points of a score curve above which the highest of each bin stands for it."""
 USABLE = "status IN ('ready', 'partial')"
 _HERE = "campaign = ? AND camera = ? AND day = ?"
 _END = "started_at + to_microseconds(duration_us)"
-
-
-@dataclass(frozen=True)
-class Place:
-    """A camera's day."""
-
-    campaign: str
-    camera: str
-    day: date
-
-    @property
-    def parameters(self) -> tuple[str, str, date]:
-        return (self.campaign, self.camera, self.day)
-
-    @property
-    def link(self) -> dict[str, str]:
-        """Query parameters under which the Day page shows it."""
-        return {"campaign": self.campaign, "camera": self.camera, "day": self.day.isoformat()}
 
 
 @dataclass(frozen=True)
@@ -74,7 +57,7 @@ def recordings(lake: LakeReader, place: Place) -> pd.DataFrame:
         SELECT recording_id, path, status, reason, started_at, {_END} AS ended_at, duration_us / 1e6 AS duration_s,
                width, height, codec, rate_hz, variable_rate, bytes
         FROM recordings WHERE {_HERE} AND status <> 'gone' ORDER BY started_at NULLS LAST, path""",
-        place.parameters,
+        _here(place),
     )
 
 
@@ -95,35 +78,47 @@ def gaps(lake: LakeReader, gap_s: float, place: Place | None = None) -> pd.DataF
             FROM recordings WHERE {USABLE} {"AND " + _HERE if place else ""})
         SELECT campaign, camera, day, started_at, ended_at, (epoch_us(ended_at) - epoch_us(started_at)) / 1e6 AS gap_s
         FROM ends WHERE started_at IS NOT NULL ORDER BY campaign, camera, started_at""",
-        place.parameters if place else (),
+        _here(place) if place else (),
     )
     return rows[rows["gap_s"] > gap_s].reset_index(drop=True)
 
 
-def coverage_spans(lake: LakeReader, place: Place) -> pd.DataFrame:
-    """The day's coverage in true time, neighbours of one state joined.
+def coverage_spans(lake: LakeReader, place: Place, *, skipped: bool = False) -> pd.DataFrame:
+    """The day's coverage in true time, neighbours of one state joined; together they are all recorded time.
+
+    Recordings in quarantine count as corrupt where their length is known, as in the night's report. Usable ones that
+    were not looked at yet are `waiting`, or `skipped` where the settings leave the camera out.
 
     Returns:
-        Columns state, started_at, ended_at, reason, in order of time.
+        Columns state, reason, started_at, ended_at, in order of time.
     """
     spans = lake.rows(
         f"""
-        WITH starts AS (SELECT recording_id, min(started_at) AS origin FROM recordings WHERE {USABLE} GROUP BY ALL)
-        SELECT state, reason, origin + to_microseconds(from_us) AS started_at, origin + to_microseconds(to_us) AS ended_at
-        FROM coverage JOIN starts USING (recording_id) WHERE {_HERE} ORDER BY started_at, ended_at""",
-        place.parameters,
+        WITH mine AS (SELECT * FROM recordings WHERE {_HERE} AND started_at IS NOT NULL AND duration_us > 0),
+        origins AS (SELECT recording_id, min(started_at) AS origin FROM mine WHERE {USABLE} GROUP BY ALL),
+        known AS (SELECT * FROM coverage WHERE {_HERE}),
+        spans AS (
+            SELECT state, reason, origin + to_microseconds(from_us) AS started_at,
+                   origin + to_microseconds(to_us) AS ended_at
+            FROM known JOIN origins USING (recording_id)
+            UNION ALL SELECT 'corrupt', reason, started_at, {_END} FROM mine WHERE status = 'quarantined'
+            UNION ALL SELECT CASE WHEN ? THEN 'skipped' ELSE 'waiting' END, '', started_at, {_END}
+            FROM mine WHERE {USABLE} AND recording_id NOT IN (SELECT recording_id FROM known))
+        SELECT * FROM spans ORDER BY started_at, ended_at""",
+        (*_here(place), *_here(place), skipped),
     )
     if spans.empty:
         return spans
     fresh = (spans["state"] != spans["state"].shift()) | (spans["started_at"] > spans["ended_at"].shift())
-    joined = spans.groupby(fresh.cumsum(), as_index=False)
-    return joined.agg({"state": "first", "reason": "first", "started_at": "first", "ended_at": "max"})
+    joined = spans.groupby(fresh.cumsum())
+    kept = joined.agg({"state": "first", "reason": "first", "started_at": "first", "ended_at": "max"})
+    return kept.reset_index(drop=True)
 
 
 def coverage_seconds(spans: pd.DataFrame) -> dict[str, float]:
     """Seconds of each state among `spans`."""
     seconds = (spans["ended_at"] - spans["started_at"]).dt.total_seconds() if len(spans) else pd.Series(dtype=float)
-    told = dict.fromkeys(("analysed", "skipped", "corrupt", "missing"), 0.0)
+    told = dict.fromkeys(("analysed", "skipped", "corrupt", "missing", "waiting"), 0.0)
     for state, value in seconds.groupby(spans["state"]).sum().items() if len(spans) else ():
         told[str(state)] = float(value)
     return told
@@ -134,7 +129,7 @@ def score_series(lake: LakeReader, place: Place) -> list[ScoreSeries]:
     rows = lake.rows(
         f"SELECT DISTINCT head, version, region, region <> 'frame' AS part FROM scores WHERE {_HERE}"
         " ORDER BY head, part, region, version",
-        place.parameters,
+        _here(place),
     )
     return [ScoreSeries(row.head, row.version, row.region) for row in records(rows)]
 
@@ -155,7 +150,7 @@ def scores(
         Columns recording_id, taken_at, score, probability, flagged, in order of time.
     """
     within = "AND taken_at >= ? AND taken_at < ?" if window else ""
-    parameters = (*place.parameters, series.head, series.version, series.region, *(window or ()))
+    parameters = (*_here(place), series.head, series.version, series.region, *(window or ()))
     return lake.rows(
         f"""
         WITH curve AS (
@@ -180,7 +175,7 @@ _EVENT_COLUMNS = """events.campaign, events.camera, events.day, head, version, r
 def events(lake: LakeReader, place: Place) -> pd.DataFrame:
     """Events of a camera's day: alarms first, then by rank."""
     return lake.rows(
-        f"SELECT {_EVENT_COLUMNS} FROM events WHERE {_HERE} ORDER BY alarm DESC, rank, head, region", place.parameters
+        f"SELECT {_EVENT_COLUMNS} FROM events WHERE {_HERE} ORDER BY alarm DESC, rank, head, region", _here(place)
     )
 
 
@@ -221,6 +216,10 @@ def health_spans(lake: LakeReader, places: Sequence[Place]) -> pd.DataFrame:
 
 
 _AMONG = "(campaign || chr(31) || camera || chr(31) || day::VARCHAR) IN (SELECT unnest(?::VARCHAR[]))"
+
+
+def _here(place: Place) -> tuple[Any, ...]:
+    return (place.campaign, place.camera, place.day)
 
 
 def _names(places: Sequence[Place]) -> list[str]:

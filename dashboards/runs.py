@@ -7,11 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from dashboards.queries import Place, decoded
+from dashboards.queries import decoded
 from dashboards.snapshot import LakeReader, records
+from lake.keys import Place
 
-SILENCE = timedelta(minutes=15)
-"""Time without a row after which a run that never closed is taken for killed."""
+SILENCE = timedelta(minutes=30)
+"""Time without a row after which a run that nothing has closed may have been killed."""
 COVERAGE_COLUMNS = ("campaign", "camera", "day", "recorded_s", "analysed_s", "skipped_s", "corrupt_s", "missing_s")
 STEPS = ("ingest", "embed", "health", "fit", "score", "summarise", "publish")
 
@@ -167,7 +168,8 @@ def rows_of_run(lake: LakeReader, run_id: str) -> pd.DataFrame:
     """Every row of a run but the closing one: failures first, then in order of time."""
     return lake.rows(
         """
-        SELECT DISTINCT step, campaign, camera, day, scope, status, seconds, decoded_s, rows, message, started_at, finished_at
+        SELECT DISTINCT step, campaign, camera, day, scope, status, seconds, decoded_s, rows, message,
+               started_at, finished_at
         FROM runs WHERE run_id = ? AND step <> 'night' ORDER BY status <> 'failed', started_at, step, camera""",
         (run_id,),
     )

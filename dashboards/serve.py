@@ -20,6 +20,7 @@ OPTIONS = {
     "client.showErrorDetails": "type",
     "client.showErrorLinks": "false",  # they lead to search engines
     "client.toolbarMode": "minimal",
+    "runner.magicEnabled": "false",
     "server.fileWatcherType": "none",
     "server.showEmailPrompt": "false",
     "theme.baseRadius": "6px",
@@ -96,7 +97,7 @@ def _python_path() -> str:
     return f"{root}{os.pathsep}{known}" if known else root
 
 
-def _leave(signum: int, frame: FrameType | None) -> NoReturn:
+def _leave(signum: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + signum)
 
 

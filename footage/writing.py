@@ -173,7 +173,7 @@ class VideoWriter:
         step_us = 1000 if self.path.suffix.lower() == ".mkv" else 1
         if time_us < 0 or (self.frames and time_us < self._last_us + step_us):
             raise ConfigurationError(
-                f"time {time_us} us after {self._last_us} us; times start at 0 or later and rise by at least {step_us} us"
+                f"time {time_us} us after {self._last_us} us; times start at 0 or later and rise by at least {step_us}"
             )
         if self._stream is None:
             self._open(rgb)
@@ -192,7 +192,7 @@ class VideoWriter:
         encoding, suffix = self._encoding, self.path.suffix.lower()
         options = {"fflags": "+bitexact"}  # Matroska would otherwise draw random identifiers
         if suffix == ".mp4":
-            options |= {"movflags": "+faststart", "video_track_timescale": "1000000"}
+            options |= {"movflags": "+faststart", "video_track_timescale": "1000000", "movie_timescale": "1000000"}
         self._container = av.open(str(self._partial), "w", format=CONTAINERS[suffix], options=options)
         if self._title is not None:
             self._container.metadata["title"] = self._title
@@ -222,7 +222,8 @@ class VideoWriter:
         for packet in packets:
             waiting, self._waiting = self._waiting, packet
             if waiting is not None:
-                assert packet.pts is not None and waiting.pts is not None  # the encoder sets both
+                assert packet.pts is not None
+                assert waiting.pts is not None
                 waiting.duration = packet.pts - waiting.pts
                 self._container.mux(waiting)
 

@@ -147,7 +147,9 @@ class NormalDistribution:
     def fraction_below(self, scores: NDArray[Any]) -> NDArray[np.float64]:
         """p of scores (N,), float64 in [0, 1], rising with the score."""
         scores = scores.astype(np.float64)
-        body = np.interp(scores, self.scores, self.fractions, left=0.0)
+        above = np.searchsorted(self.scores, scores).clip(max=len(self.scores) - 1)
+        # An interpolation is rounded; held below the next knot it never falls where the score rises.
+        body = np.minimum(np.interp(scores, self.scores, self.fractions, left=0.0), self.fractions[above])
         excess = np.maximum(scores - self.scores[-1], 0.0)
         decay = np.exp(-excess / self.tail) if self.tail > 0 else np.where(excess > 0, 0.0, 1.0)
         return np.asarray(np.where(excess > 0, 1.0 - (1.0 - self.fractions[-1]) * decay, body))

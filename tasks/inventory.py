@@ -8,7 +8,7 @@ from typing import Any
 
 from footage.recordings import FoundFile, Named, find_files
 from infra.errors import FootageError
-from lake.catalogue import recordings_now
+from lake.current import recordings_now
 from tasks.workspace import Workspace
 
 Row = dict[str, Any]

@@ -214,6 +214,11 @@ class DaySteps:
     def all(self) -> tuple[Step, ...]:
         return (self.health, *((self.fit,) if self.fit else ()), self.score, self.summarise, self.publish)
 
+    @property
+    def exist(self) -> bool:
+        """Whether nothing is left to do."""
+        return all(step.exists for step in self.all)
+
 
 def plan_steps(workspace: Workspace, day: DayPlan, earlier: Sequence[DayPlan]) -> DaySteps:
     """Plan what follows the embedding of a camera's day.

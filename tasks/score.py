@@ -83,7 +83,7 @@ def _health(workspace: Workspace, day: DayPlan, steps: DaySteps) -> tuple[int, s
 
 def _fit(workspace: Workspace, day: DayPlan, steps: DaySteps) -> tuple[int, str]:
     novelty = workspace.settings.novelty
-    reference = _thinned(read_embeddings(workspace.store, steps.reference), novelty.maximum_reference)
+    reference = _distinct(_thinned(read_embeddings(workspace.store, steps.reference), novelty.maximum_reference))
     if steps.fit is None:
         raise ValueError(f"{day.place} has no earlier footage to fit a head on")
     if len(reference) < novelty.minimum_reference:
@@ -202,6 +202,12 @@ def _thinned(reference: Embeddings, most: int) -> Embeddings:
     if len(reference) <= most:
         return reference
     return reference.take(np.linspace(0, len(reference) - 1, most).round().astype(np.int64))
+
+
+def _distinct(reference: Embeddings) -> Embeddings:
+    """The first of each vector: repeated ones (a still scene, a frozen picture) would make all else look sparse."""
+    _, first = np.unique(reference.vectors, axis=0, return_index=True)
+    return reference.take(np.sort(first).astype(np.int64))
 
 
 def _event_row(

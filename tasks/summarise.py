@@ -51,7 +51,7 @@ def summarise_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> Receip
     if not step.exists:
         try:
             status, rows = "done", _summarise(workspace, day, steps)
-        except AfterwatchError as error:
+        except (AfterwatchError, OSError) as error:
             status, message = "failed", str(error)
     outputs = step.outputs if status != "failed" else ()
     seconds = time.perf_counter() - began

@@ -10,7 +10,7 @@ from infra.errors import UnknownNameError
 from infra.settings import EncoderTable
 from infra.site import Site
 from infra.weights import WeightsFile, read_weights
-from lake.catalogue import statements_now
+from lake.current import statements_now
 from lake.ledger import Ledger
 from lake.registry import Registry
 from lake.store import Store

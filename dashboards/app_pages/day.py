@@ -11,7 +11,6 @@ from dashboards.app_pages.shared import Workspace, empty_state, facts, published
 from dashboards.charts import ALARM, EVENT, HEALTH, PICKED, STATES, THRESHOLD, Clock, DayData, timeline
 from dashboards.media import Entry, Published, day_folder
 from dashboards.queries import (
-    Place,
     camera_days,
     coverage_seconds,
     coverage_spans,
@@ -25,9 +24,9 @@ from dashboards.queries import (
 )
 from dashboards.snapshot import records
 from dashboards.wording import clock_text, count_text, day_text, duration_text, share_text
+from lake.keys import Place
 
-LISTED = 30
-"""Events in the list; the timeline shows all."""
+LISTED = 30  # events in the list; the timeline shows all
 WINDOWS = {"Whole day": None, "1 h": 3600, "10 min": 600, "1 min": 60}
 CHART = "day_timeline"
 
@@ -160,7 +159,7 @@ def _play_segment(at_s: float) -> None:
 
 
 def _figures(shown: Workspace, place: Place, found: pd.DataFrame) -> None:
-    spans = coverage_spans(shown.lake, place)
+    spans = _coverage(shown, place)
     seconds = coverage_seconds(spans)
     recorded = sum(seconds.values())
     missed = gaps(shown.lake, shown.site.settings.footage.gap_s, place)
@@ -184,6 +183,10 @@ def _figures(shown: Workspace, place: Place, found: pd.DataFrame) -> None:
     )
 
 
+def _coverage(shown: Workspace, place: Place) -> pd.DataFrame:
+    return coverage_spans(shown.lake, place, skipped=shown.site.settings.skips(place.camera))
+
+
 def _timeline(shown: Workspace, place: Place, found: pd.DataFrame, chosen: str | None) -> None:
     usable = recordings(shown.lake, place)
     usable = usable[usable["status"].isin(["ready", "partial"])]
@@ -205,7 +208,7 @@ def _timeline(shown: Workspace, place: Place, found: pd.DataFrame, chosen: str |
     data = DayData(
         scores=scores(shown.lake, place, one, (clock.start, clock.end)) if one else empty,
         events=found,
-        coverage=coverage_spans(shown.lake, place),
+        coverage=_coverage(shown, place),
         gaps=gaps(shown.lake, shown.site.settings.footage.gap_s, place),
         health=health_spans(shown.lake, [place]),
         threshold=threshold_of(found, one),
@@ -437,7 +440,7 @@ def _recordings(shown: Workspace, place: Place) -> None:
 def _unwell(shown: Workspace, place: Place) -> None:
     unwell = health_spans(shown.lake, [place])
     missed = gaps(shown.lake, shown.site.settings.footage.gap_s, place)
-    spans = coverage_spans(shown.lake, place)
+    spans = _coverage(shown, place)
     wrong = spans[spans["state"].isin(["corrupt", "missing"])] if len(spans) else spans
     rows = [(row.started_at, row.ended_at, row.kind, f"measure {row.value:.3g}") for row in records(unwell)]
     rows += [(row.started_at, row.ended_at, "gap", "no recording") for row in records(missed)]

@@ -1,5 +1,8 @@
 """Night: the last run at a glance: what it covered, what it found, what needs attention."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -11,14 +14,16 @@ from dashboards.app_pages.shared import (
     empty_state,
     event_picture,
     facts,
+    link_to,
     show_picture,
     workspace,
 )
 from dashboards.charts import coverage_bars
-from dashboards.queries import Place, event_counts, health_spans, top_events
+from dashboards.queries import event_counts, health_spans, top_events
 from dashboards.runs import Night, OpenRun, cameras_of, night, open_run
 from dashboards.snapshot import records
 from dashboards.wording import age_text, clock_text, count_text, day_text, duration_text, moment_text, share_text
+from lake.keys import Place
 
 TOP_EVENTS = 8
 WORDS = {
@@ -64,8 +69,8 @@ def main() -> None:
 def _going(shown: Workspace, going: OpenRun) -> None:
     if going.is_silent():
         st.warning(
-            f"Run `{going.run_id}` never closed: its last word, *{going.step}*, is {age_text(going.newest_at)}. It was "
-            f"probably killed. Run it again; finished work is kept: `{shown.command('run')}`",
+            f"Run `{going.run_id}` is not closed and its last word, *{going.step}*, was {age_text(going.newest_at)}: "
+            f"it was killed, or is on a long step. If killed, run again; finished work is kept: `{shown.command('run')}`",
             icon=":material/sync_problem:",
         )
         return
@@ -151,10 +156,10 @@ def _top_events(shown: Workspace, last: Night) -> None:
                 _card(shown, row)
 
 
-def _card(shown: Workspace, row: dict[str, object]) -> None:
+def _card(shown: Workspace, row: Mapping[Any, Any]) -> None:
     event = pd.Series(row)
     place = Place(event["campaign"], event["camera"], event["day"])
-    link = {**place.link, "event": str(event["event_id"])}
+    link = link_to(place, str(event["event_id"]))
     clock = clock_text(event["peak_at"], shown.zone)
     show_picture(event_picture(shown.site, place, event["keyframe"]), alt=f"{place.camera} at {clock}")
     word = ":orange-badge[alarm]" if event["alarm"] else ":blue-badge[event]"
@@ -222,10 +227,11 @@ def _health(shown: Workspace, last: Night) -> None:
             first = clock_text(row.first, shown.zone)
             spans_told = f", {row.spans} times" if row.spans > 1 else ""
             st.markdown(
-                f"**{row.camera}** {row.kind} for {duration_text(row.seconds)}{spans_told} :gray[from {first}, {day_text(row.day)}]",
+                f"**{row.camera}** {row.kind} for {duration_text(row.seconds)}{spans_told} "
+                f":gray[from {first}, {day_text(row.day)}]",
                 width="content",
             )
-            link = Place(row.campaign, row.camera, row.day).link
+            link = link_to(Place(row.campaign, row.camera, row.day))
             st.page_link(DAY_PAGE, label="Day", icon=":material/calendar_today:", query_params=link)
     if len(summed) > 8:
         st.caption(f"… and {len(summed) - 8} more")

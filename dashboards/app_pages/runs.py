@@ -1,5 +1,7 @@
 """Runs: every run, how long it took, what it did and what failed."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -86,7 +88,8 @@ def _details(shown: Workspace, run: pd.Series) -> None:
             )
     if run["status"] == "open":
         st.info(
-            f"Nothing has closed this run: it is going on, or it was killed. Its newest row is {age_text(run['finished_at'])}. "
+            f"Nothing has closed this run: it is going on, or it was killed. "
+            f"Its newest row is {age_text(run['finished_at'])}. "
             "A killed run is taken up by the next one; finished work is kept.",
             icon=":material/sync:",
         )
@@ -119,11 +122,11 @@ def _details(shown: Workspace, run: pd.Series) -> None:
         st.dataframe(rows[columns], hide_index=True, height=320, column_config=_headings() | {"seconds": _seconds()})
 
 
-def _headings() -> dict[str, object]:
+def _headings() -> dict[str, Any]:
     return {"seconds": "work", "decoded_s": "decoded"}
 
 
-def _seconds() -> object:
+def _seconds() -> Any:
     return st.column_config.NumberColumn("seconds", format="%.1f")
 
 

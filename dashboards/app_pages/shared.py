@@ -3,19 +3,18 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 
 from dashboards.media import Published, day_folder, read_published
-from dashboards.queries import Place
 from dashboards.serve import SITE_VARIABLE
 from dashboards.snapshot import LakeReader
 from infra.errors import ConfigurationError, LakeError
 from infra.settings import SETTINGS_FILE
 from infra.site import Site
+from lake.keys import Place
 from lake.store import Store
 
 DAY_PAGE, NIGHT_PAGE, RUNS_PAGE = "app_pages/day.py", "app_pages/night.py", "app_pages/runs.py"
@@ -63,7 +62,7 @@ def workspace() -> Workspace:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _open(root: str, changed_ns: int) -> Workspace:
+def _open(root: str, changed_ns: int) -> Workspace:  # noqa: ARG001 — part of the cache's key
     site = Site.open(Path(root))
     return Workspace(site, LakeReader(Store(site.lake_location, site.settings.lake_options)))
 
@@ -111,5 +110,7 @@ def facts(*pairs: tuple[str, str, str | None]) -> None:
             st.metric(label, value, help=hint, border=True, width="stretch")
 
 
-def local_clock(moments: "list[datetime]", zone: ZoneInfo, form: str = "%H:%M:%S") -> list[str]:
-    return [moment.astimezone(zone).strftime(form) for moment in moments]
+def link_to(place: Place, event_id: str | None = None) -> dict[str, str]:
+    """Query parameters under which the Day page shows a camera's day, and an event of it."""
+    told = {"campaign": place.campaign, "camera": place.camera, "day": place.day.isoformat()}
+    return told if event_id is None else {**told, "event": event_id}

@@ -14,6 +14,7 @@ VESTS: tuple[Colour, ...] = ((198, 104, 42), (178, 176, 62), (70, 84, 108), (198
 TROUSERS: tuple[Colour, ...] = ((44, 50, 66), (52, 52, 54), (58, 66, 86), (64, 60, 52), (40, 46, 60))
 HELMETS: tuple[Colour, ...] = ((206, 202, 188), (196, 168, 58), (60, 92, 150), (198, 190, 176), (196, 168, 58))
 SKIN: Colour = (176, 136, 112)
+RISE = np.array([0.0, 0.0, 1.0])
 Limb = tuple[Points, Points, float, float, Colour]
 """A capsule: two ends in the world, two radii in metres, a colour."""
 
@@ -34,9 +35,11 @@ def draw_actors(brush: Brush, state: SceneState) -> None:
     if foot is not None and foot + CASK_HEIGHT_M > 0:
         draw_cask(brush, np.array([x, y, foot]), above_floor=True)
     if state.load == "crate":
-        crate = np.array([x, y, hook - 1.55])
-        brush.box(crate - [0.62, 0.5, 0.0], crate + [0.62, 0.5, 0.95], (136, 106, 70))
-        brush.box(crate - [0.64, 0.52, -0.35], crate + [0.64, 0.52, 0.47], (86, 68, 46))
+        foot_m = hook - 1.55
+        low, high = np.array([x - 0.62, y - 0.5, foot_m]), np.array([x + 0.62, y + 0.5, foot_m + 0.95])
+        brush.box(low, high, (136, 106, 70))
+        belt = np.array([0.02, 0.02, 0.0])
+        brush.box(low - belt + RISE * 0.35, high + belt - RISE * 0.48, (86, 68, 46))
     if state.load != "none":
         for dx, dy in ((-0.5, 0), (0.5, 0), (0, -0.4)):
             brush.line(np.array([[x, y, hook - 0.05], [x + dx, y + dy, hook - 0.6]]), (56, 56, 58), 0.035)
@@ -80,7 +83,7 @@ def draw_person(brush: Brush, person: Person) -> None:
     if body[2] < 1.0 or abs(body[0]) > body[2] * brush.view.width / 2 / brush.view.focal_px + 1.2:
         return
     bob = (0.05 if person.running else 0.025) * abs(np.cos(person.phase)) * person.moving
-    hip = place + [0, 0, 0.92 + bob - 0.34 * person.stoop]
+    hip = place + RISE * (0.92 + bob - 0.34 * person.stoop)
     lean = 0.22 * person.running + 0.75 * person.stoop
     spine = along * np.sin(lean) + np.array([0, 0, np.cos(lean)])
     neck = hip + 0.55 * spine
@@ -212,7 +215,7 @@ def _crane(brush: Brush, x: float, y: float, hook: float) -> None:
         seams = []
         for mark in np.arange(6.0, WIDTH_M - 1, 2.4):
             foot = np.array([(side, mark, RAIL_M + 0.04), (side, mark + 0.1, RAIL_M + 0.04)])
-            seams.append(np.concatenate([foot, foot[::-1] + [0, 0, 0.54]]))
+            seams.append(np.concatenate([foot, foot[::-1] + RISE * 0.54]))
         brush.fill_all(np.array(seams), [shaded((140, 112, 40), 0.3)] * len(seams))
         if index == 0:
             brush.box(

@@ -285,7 +285,7 @@ def is_seen(view: View, incident: Staged, state: SceneState, t_us: int) -> bool:
     the marked square; a runner in the picture.
     """
     if incident.kind == "cask":
-        if state.hatch_open > 0.02:
+        if state.hatch_open > 0:
             return True
         if state.cask_foot_m is None or state.cask_foot_m < -CASK_HEIGHT_M:
             return False

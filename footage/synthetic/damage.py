@@ -15,7 +15,7 @@ class Damage:
 
     Attributes:
         content: The damaged file's bytes; its header still declares the full length.
-        corrupt_us: Times of the packets whose payload was scrambled; it ends at a key frame, so nothing after it suffers.
+        corrupt_us: Times of the packets whose payload was scrambled; it ends at a key frame, so nothing later suffers.
         missing_from_us: Time of the first packet that is no longer there in full.
     """
 

@@ -59,8 +59,8 @@ def backdrop(view: View, seed: int) -> Backdrop:
 def region_polygons(view: View) -> dict[str, tuple[tuple[float, float], ...]]:
     """What an analyst would draw: outlines in fractions of width and height.
 
-    ``hatch`` holds the opening and the room above it that a cask passes; ``bridge`` the strip in which the crane's bridge
-    runs along the far wall.
+    ``hatch`` holds the opening and the room above it that a cask passes; ``bridge`` the strip in which the crane's
+    bridge runs along the far wall.
     """
     x, y = HATCH_M
     half = HATCH_HALF_M + HATCH_FRAME_M
@@ -153,8 +153,7 @@ def _floor(place: Points, grain: _Grain) -> Points:
     stripes = np.clip((((x + y) / 0.5) % 1.0 - 0.5) * 12 + 0.5, 0, 1)
     colour = _mix(colour, frame * 0.95 * (1 - stripes), (46, 45, 42))
     colour = _mix(colour, frame * np.clip(worn + 0.1, 0, 1) * stripes, (204, 172, 54))
-    colour = _mix(colour, worn * 0.9 * _band(square, FORBIDDEN_HALF_M - 0.12, FORBIDDEN_HALF_M), (172, 62, 50))
-    return colour
+    return _mix(colour, worn * 0.9 * _band(square, FORBIDDEN_HALF_M - 0.12, FORBIDDEN_HALF_M), (172, 62, 50))
 
 
 def _far_wall(place: Points, grain: _Grain) -> Points:
@@ -255,7 +254,7 @@ def cylinder(
     eye = np.asarray(brush.view.camera.position_m)
     towards = float(np.arctan2(eye[1] - base[1], eye[0] - base[0]))
     edges = np.linspace(towards - np.pi / 2, towards + np.pi / 2, strips + 1)
-    top = base + [0.0, 0.0, height_m]
+    top = base + np.array([0.0, 0.0, height_m])
     around = np.stack([np.cos(edges), np.sin(edges), np.zeros(strips + 1)], axis=1) * radius_m
     lower, upper = base + around, top + around
     middles = (edges[1:] + edges[:-1]) / 2

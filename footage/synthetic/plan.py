@@ -113,7 +113,7 @@ class CampaignSettings:
             raise ConfigurationError(f"picture size {self.width}x{self.height}; both must be even and at least 64")
         if self.slot_us % SECOND_US or self.slot_us < 2 * max(self.cask_s[1] * SECOND_US * 0.6, self.frozen_us):
             raise ConfigurationError(
-                f"slot_us {self.slot_us} must be whole seconds, twice frozen_us and 1.2 times the longest cask_s at least"
+                f"slot_us {self.slot_us} must be whole seconds, at least twice frozen_us and 1.2 times the longest cask"
             )
         placed = [(i.day, i.slot) for i in self.incidents] + [(d.day, d.slot) for d in self.defects]
         if any(not (0 <= day < self.days and 0 <= slot < self.slots) for day, slot in placed):
@@ -122,8 +122,8 @@ class CampaignSettings:
         for incident in self.incidents:
             if (incident.day, incident.slot) in harmed:
                 raise ConfigurationError(
-                    f"{incident.kind} on day {incident.day}, slot {incident.slot} would fall into a frozen or truncated "
-                    "recording; move one of them"
+                    f"{incident.kind} on day {incident.day}, slot {incident.slot} would fall into a frozen or "
+                    "truncated recording; move one of them"
                 )
         cells = [(item.camera, item.day, item.slot) for item in self.defects]
         if len(set(cells)) < len(cells) or any(not 0 <= camera < len(CAMERAS) for camera, _, _ in cells):

@@ -83,8 +83,8 @@ def _placed(
     spare_us = end_us - begin_us - sum(lengths) - margin_us * (len(lengths) + 1)
     if lengths and spare_us < 0:
         raise ConfigurationError(
-            f"{', '.join(kinds)} need {sum(lengths) / SECOND_US:.1f} s of a {(end_us - begin_us) / SECOND_US:.0f} s slot; "
-            "lengthen slot_us or stage fewer incidents in a slot"
+            f"{', '.join(kinds)} need {sum(lengths) / SECOND_US:.1f} s of a {(end_us - begin_us) / SECOND_US:.0f} s "
+            "slot; lengthen slot_us or stage fewer incidents in a slot"
         )
     shares = rng.dirichlet(np.full(len(lengths) + 1, 3.0))
     starts, now_us = [], begin_us

@@ -34,7 +34,7 @@ class RecordingTruth:
 
 @dataclass(frozen=True)
 class EventTruth:
-    """A relevant event as one camera sees it: ``[from_us, to_us)`` of its recording, ``[began_at, ended_at)`` in UTC."""
+    """A relevant event as one camera sees it: ``[from_us, to_us)`` of its file, ``[began_at, ended_at)`` in UTC."""
 
     kind: Literal["cask", "intrusion", "running"]
     file: str

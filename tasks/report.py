@@ -1,0 +1,189 @@
+"""The night's report: what ran, how long it took, what failed, and whether every recorded second is accounted for."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from footage.index import MICROSECONDS
+from footage.sampling import STATES
+from lake.keys import Place
+from lake.ledger import RunRow
+from tasks.inventory import USABLE, Row
+from tasks.plan import FRAMES_SCOPE, DayPlan, Selection, plan_days, recordings_of
+from tasks.receipts import Receipt
+from tasks.workspace import Workspace
+
+STEPS = ("ingest", "embed", "health", "fit", "score", "summarise", "publish")
+SITE_DAY = date(1970, 1, 1)
+TOLERANCE_S = 0.001
+
+
+@dataclass
+class NightReport:
+    """What a night has done; `status` is complete, partial (its deadline came), incomplete or failed."""
+
+    run: str
+    started_at: datetime
+    status: str = "complete"
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    decoded_s: float = 0.0
+    seconds: float = 0.0
+    coverage: list[dict[str, Any]] = field(default_factory=list)
+    ingest: dict[str, Any] = field(default_factory=dict)
+    attention: list[str] = field(default_factory=list)
+    events: int = 0
+    alarms: int = 0
+    ingested: dict[str, Any] = field(default_factory=lambda: {"done": 0, "skipped": 0, "failed": 0, "seconds": 0.0})
+    failures: dict[str, None] = field(default_factory=dict)
+    """What failed, each told once."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "run": self.run,
+            "status": self.status,
+            "started_at": self.started_at.isoformat(),
+            "seconds": round(self.seconds, 3),
+            "steps": self.steps,
+            "decoded_s": round(self.decoded_s, 3),
+            "coverage": self.coverage,
+            "ingest": self.ingest,
+            "events": self.events,
+            "alarms": self.alarms,
+            "attention": self.attention,
+        }
+
+    def row(self) -> RunRow:
+        """The row that closes the run in the ledger."""
+        finished_at = datetime.now(UTC)
+        status = {"complete": "done", "partial": "partial"}.get(self.status, "failed")
+        return RunRow(
+            run_id=self.run,
+            step="night",
+            campaign="",
+            camera="",
+            day=SITE_DAY,
+            scope="",
+            key=self.run,
+            status=status,
+            started_at=self.started_at,
+            finished_at=finished_at,
+            seconds=self.seconds,
+            decoded_s=self.decoded_s,
+            message=json.dumps(self.as_json()),
+        )
+
+
+def count_steps(receipts: Iterable[Receipt], ingested: dict[str, Any]) -> list[dict[str, Any]]:
+    """How often each step was done, skipped and failed, and the seconds of work in it."""
+    counts: dict[str, dict[str, Any]] = {
+        step: {"step": step, "done": 0, "skipped": 0, "failed": 0, "seconds": 0.0} for step in STEPS
+    }
+    counts["ingest"].update(ingested)
+    for receipt in receipts:
+        line = counts[receipt.step]
+        line["failed" if receipt.status in ("failed", "partial") else receipt.status] += 1
+        line["seconds"] = round(line["seconds"] + receipt.seconds, 3)
+    return list(counts.values())
+
+
+def close_night(
+    workspace: Workspace,
+    report: NightReport,
+    selection: Selection,
+    rows: Sequence[Row],
+    receipts: Sequence[Receipt],
+    late: int,
+) -> None:
+    """Add the night up, judge it, and enter it into the ledger.
+
+    The night is incomplete where a step failed or a recorded second is not accounted for; where only its deadline came
+    first, it is partial.
+    """
+    mine = [row for row in rows if row["camera"] and selection.takes(Place(row["campaign"], row["camera"], row["day"]))]
+    days = plan_days(workspace, recordings_of(workspace, mine))
+    report.coverage = coverage_of(workspace, days, mine)
+    report.steps = count_steps(receipts, report.ingested)
+    report.decoded_s = sum(receipt.decoded_s for receipt in receipts)
+    report.events, report.alarms = _count_events(workspace, receipts)
+    report.attention = attention_of(report, list(report.failures), late)
+    covered = all(is_covered(line) for line in report.coverage)
+    if report.failures or (not covered and not late):
+        report.status = "incomplete"
+    elif late:
+        report.status = "partial"
+    report.seconds = (datetime.now(UTC) - report.started_at).total_seconds()
+    workspace.ledger.record([report.row()])
+    for table in ("runs", "recordings"):
+        workspace.ledger.compact(table)
+
+
+def _count_events(workspace: Workspace, receipts: Sequence[Receipt]) -> tuple[int, int]:
+    paths = [path for receipt in receipts for path in receipt.outputs if path.startswith("events/")]
+    alarms = [value for path in paths for value in workspace.store.read_table(path, ["alarm"])["alarm"].to_pylist()]
+    return len(alarms), sum(alarms)
+
+
+def coverage_of(workspace: Workspace, days: Sequence[DayPlan], rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Seconds of each state per camera and day, beside the recorded seconds they must add up to.
+
+    Recordings that cannot be used but have a length count as corrupt, those of skipped cameras as skipped, and shards
+    that are not embedded as nothing at all: then the sums do not match, and the night is incomplete.
+    """
+    sums: dict[tuple[str, str, date], dict[str, float]] = defaultdict(lambda: dict.fromkeys((*STATES, "recorded"), 0.0))
+    for row in rows:
+        place = (row["campaign"], row["camera"], row["day"])
+        if row["status"] in USABLE or (row["status"] == "quarantined" and row["duration_us"]):
+            sums[place]["recorded"] += row["duration_us"] / MICROSECONDS
+            if row["status"] == "quarantined":
+                sums[place]["corrupt"] += row["duration_us"] / MICROSECONDS
+            elif workspace.settings.skips(row["camera"]):
+                sums[place]["skipped"] += row["duration_us"] / MICROSECONDS
+    for day in days:
+        place = (day.place.campaign, day.place.camera, day.place.day)
+        for product in day.products(FRAMES_SCOPE):
+            if product.exists:
+                for state, seconds in _seconds(workspace.store.read_table(product.paths[1])).items():
+                    sums[place][state] += seconds
+    return [
+        {
+            "campaign": campaign,
+            "camera": camera,
+            "day": day.isoformat(),
+            "recorded_s": round(told["recorded"], 6),
+            **{f"{state}_s": round(told[state], 6) for state in STATES},
+        }
+        for (campaign, camera, day), told in sorted(sums.items())
+    ]
+
+
+def is_covered(line: dict[str, Any]) -> bool:
+    """Whether the states of a line of the coverage add up to the recorded time."""
+    return bool(abs(line["recorded_s"] - sum(line[f"{state}_s"] for state in STATES)) <= TOLERANCE_S)
+
+
+def _seconds(table: pa.Table) -> dict[str, float]:
+    spans = table.append_column("us", pc.subtract(table["to_us"], table["from_us"]))
+    summed = spans.group_by("state").aggregate([("us", "sum")])
+    return {row["state"]: row["us_sum"] / MICROSECONDS for row in summed.to_pylist()}
+
+
+def attention_of(report: NightReport, failures: Sequence[str], late: int) -> list[str]:
+    """What a person should look at in the morning, most pressing first."""
+    lines = list(failures)
+    if late:
+        lines.append(f"the deadline came before {late} shards; the next run takes them up")
+    for line in report.coverage:
+        place = f"{line['campaign']} · {line['camera']} · {line['day']}"
+        if not is_covered(line):
+            accounted = sum(line[f"{state}_s"] for state in STATES)
+            lines.append(f"{place}: {accounted:.1f} of {line['recorded_s']:.1f} recorded seconds are accounted for")
+        if line["corrupt_s"] or line["missing_s"]:
+            lines.append(f"{place}: {line['corrupt_s']:.1f} s corrupt, {line['missing_s']:.1f} s missing")
+    lines += [f"{item['path']}: {item['status']} — {item['reason']}" for item in report.ingest.get("problems", [])]
+    return lines
