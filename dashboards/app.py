@@ -1,22 +1,34 @@
 """The dashboards: `streamlit run` starts here, through `dashboards.serve`."""
 
+from base64 import b64encode
+
 import streamlit as st
 
 from dashboards.app_pages.shared import DAY_PAGE, NIGHT_PAGE, RUNS_PAGE, workspace
 from dashboards.wording import zone_text
 from infra.errors import AfterwatchError
 
+# In the page itself: Streamlit would fetch an icon of its own from the network.
+ICON = (
+    "data:image/svg+xml;base64,"
+    + b64encode(
+        b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">'
+        b'<path fill="#E69F00" d="M15 2a10 10 0 1 0 7 13A8.500 8.500 0 0 1 15 2z"/></svg>'
+    ).decode()
+)
 STYLE = """
 <style>
   .stMainBlockContainer { padding-top: 4.25rem; padding-bottom: 3rem; max-width: 1500px; }
-  .stMetric { padding: 0.55rem 0.8rem; }
+  .stMetric > div { padding: 0.5rem 0.85rem !important; }
+  .stMetric { padding: 0 !important; }
+  .stMetric [data-testid="stMetricValue"] { line-height: 1.3; padding-bottom: 0; }
   [data-testid="stImage"] img, [data-testid="stImageContainer"] img, video { border-radius: 6px; }
 </style>
 """
 
 
 def main() -> None:
-    st.set_page_config(page_title="Afterwatch", page_icon=":material/nightlight:", layout="wide")
+    st.set_page_config(page_title="Afterwatch", page_icon=ICON, layout="wide")
     st.html(STYLE)
     page = st.navigation(
         [

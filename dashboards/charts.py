@@ -7,17 +7,18 @@ Moments are drawn on a UTC scale shifted to the site's zone, so a chart shows th
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import altair as alt
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from dashboards.clock import Clock
 from dashboards.snapshot import records
 from dashboards.wording import clock_text, duration_text, share_text
 
-ALARM, EVENT, CURVE, THRESHOLD = "#D55E00", "#56B4E9", "#7F8FA6", "#CC79A7"
+ALARM, EVENT, CURVE, THRESHOLD = "#D55E00", "#56B4E9", "#4C78A8", "#8A929C"
 STATES = {
     "analysed": "#009E73",
     "skipped": "#A9B2BC",
@@ -26,7 +27,7 @@ STATES = {
     "waiting": "#6FA8DC",
     "gap": "#8D6BB0",
 }
-HEALTH = {"black": "#6B7280", "frozen": "#0072B2", "blurred": "#E69F00"}
+HEALTH = {"black": "#6B7280", "frozen": "#0072B2", "blurred": "#CC79A7"}
 STATUSES = {
     "complete": "#009E73",
     "partial": "#E69F00",
@@ -38,66 +39,12 @@ MUTED = "#8A929C"
 PICKED = "picked"
 """Name of the selection that holds the event clicked on, by `event_id`."""
 
+STEEP = 8.0
+"""Times the threshold above which a score makes the curve's scale logarithmic."""
 CURVE_HEIGHT, STRIP_HEIGHT, STRIP_STEP = 150, 14, 24
 _SPANS = 1200
-
-
-@dataclass(frozen=True)
-class Clock:
-    """The site's clock over a window of time, for a scale that knows UTC only.
-
-    A window in which clocks change keeps the offset it began with; labels after the change add the difference.
-    """
-
-    zone: ZoneInfo
-    start: datetime
-    end: datetime
-
-    def __post_init__(self) -> None:
-        if not self.start < self.end:
-            raise ValueError(f"a window needs start < end, got {self.start} and {self.end}")
-
-    @property
-    def offset(self) -> timedelta:
-        return self.start.astimezone(self.zone).utcoffset() or timedelta()
-
-    def shifted(self, moments: pd.Series) -> pd.Series:
-        """Moments as the scale wants them: what the clock shows, told as if it were UTC, without a zone."""
-        shown: pd.Series = moments.dt.tz_convert("UTC").dt.tz_localize(None) + self.offset
-        return shown
-
-    @property
-    def domain(self) -> list[alt.DateTime]:
-        return [_utc(moment.astimezone(UTC) + self.offset) for moment in (self.start, self.end)]
-
-    @property
-    def label_expression(self) -> str:
-        """Vega expression that writes a tick's time of day."""
-        seconds = (self.end - self.start).total_seconds()
-        form = "%H:%M:%S" if seconds < 900 else "%H:%M" if seconds < 36 * 3600 else "%d %b %H:%M"
-        later = self.end.astimezone(self.zone).utcoffset() or timedelta()
-        if later == self.offset:
-            return f"utcFormat(datum.value, '{form}')"
-        low, high = self.start, self.end
-        while high - low > timedelta(seconds=1):
-            middle = low + (high - low) / 2
-            low, high = (middle, high) if middle.astimezone(self.zone).utcoffset() == self.offset else (low, middle)
-        change_ms = round((high.timestamp() + self.offset.total_seconds()) * 1000)
-        more_ms = round((later - self.offset).total_seconds() * 1000)
-        return f"utcFormat(datum.value + (+datum.value >= {change_ms} ? {more_ms} : 0), '{form}')"
-
-
-def _utc(moment: datetime) -> alt.DateTime:
-    return alt.DateTime(
-        year=moment.year,
-        month=moment.month,
-        date=moment.day,
-        hours=moment.hour,
-        minutes=moment.minute,
-        seconds=moment.second,
-        milliseconds=moment.microsecond / 1000,
-        utc=True,
-    )
+# As wide as the page, and as high as told: else the axis would take its height from the strips.
+_FIT = alt.AutoSizeParams(type="fit-x", contains="padding")
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +65,7 @@ def timeline(data: DayData, clock: Clock, selected: str | None = None) -> alt.La
     A click on an event puts its `event_id` into the selection `PICKED`; dragging moves along time, the wheel with the
     shift key zooms.
     """
-    scale = alt.Scale(type="utc", domain=clock.domain, nice=False)
-    axis = alt.Axis(title=None, labelExpr=clock.label_expression, grid=False, tickCount=12, labelOverlap=True)
+    scale, axis = alt.Scale(type="utc", nice=False, domain=clock.domain_ms), _time_axis(clock)
     x = alt.X("from:T", scale=scale, axis=axis)
     peak = alt.X("peak:T", scale=scale, axis=axis)
     layers: list[alt.Chart] = []
@@ -134,30 +80,46 @@ def timeline(data: DayData, clock: Clock, selected: str | None = None) -> alt.La
     moving = alt.selection_interval(name="moved", bind="scales", encodings=["x"], zoom="wheel![event.shiftKey]")
     layers[0] = layers[0].add_params(moving)
     height = top + STRIP_STEP + STRIP_HEIGHT + 6
-    chart: alt.LayerChart = alt.layer(*layers).properties(height=height, width="container").configure_view(stroke=None)
+    chart: alt.LayerChart = (
+        alt.layer(*layers).properties(height=height, width="container", autosize=_FIT).configure_view(stroke=None)
+    )
     return chart
+
+
+def _score_scale(data: DayData) -> alt.Scale:
+    """Logarithmic where the highest score would press all the others onto the ground."""
+    score = data.scores["score"]
+    usual = data.threshold or (float(score.median()) if len(score) else 0.0)
+    steep = len(score) > 0 and score.min() > 0 and score.max() > STEEP * usual
+    span = [CURVE_HEIGHT, 14]
+    return alt.Scale(type="log", range=span, nice=False) if steep else alt.Scale(range=span, zero=False, nice=True)
+
+
+def _time_axis(clock: Clock) -> alt.Axis:
+    return alt.Axis(title=None, labelExpr=clock.label_expression, grid=False, tickCount=12, labelOverlap=True)
 
 
 def _curve_layers(data: DayData, clock: Clock, x: alt.X) -> list[alt.Chart]:
     curve = _pieces(data.scores)
-    drawn = pd.DataFrame({"from": clock.shifted(curve["taken_at"]), "score": curve["score"], "piece": curve["piece"]})
+    # A score is about a span: it stands in its middle, where the event it makes stands too.
+    middle = clock.shifted(curve["taken_at"]) + pd.to_timedelta(curve["seconds"] / 2, unit="s")
+    drawn = pd.DataFrame({"from": middle, "score": curve["score"], "piece": curve["piece"]})
     drawn["at"] = [clock_text(moment, clock.zone) for moment in curve["taken_at"]]
-    y = alt.Y(
-        "score:Q",
-        scale=alt.Scale(range=[CURVE_HEIGHT, 14], zero=False, nice=True),
-        axis=alt.Axis(title=None, tickCount=4, minExtent=64, maxExtent=64, gridOpacity=0.4, format="~g"),
-    )
+    axis = alt.Axis(title=None, tickCount=4, minExtent=64, maxExtent=64, gridOpacity=0.4, format="~s")
+    y = alt.Y("score:Q", scale=_score_scale(data), axis=axis)
     tips = [alt.Tooltip("at:N", title="time"), alt.Tooltip("score:Q", title="score", format=".3~g")]
     layers = [
         alt.Chart(drawn)
-        .mark_line(color=CURVE, strokeWidth=1.3, clip=True, interpolate="monotone")
+        .mark_line(color=CURVE, strokeWidth=1.3, clip=True)
         .encode(x=x, y=y, detail="piece:N", tooltip=tips)
     ]
     if data.threshold is not None:
         rule = pd.DataFrame({"score": [data.threshold], "word": [f"threshold {data.threshold:.3g}"]})
         mark = alt.Chart(rule).mark_rule(color=THRESHOLD, strokeDash=[5, 4], strokeWidth=1.3)
         layers.append(mark.encode(y=y, tooltip=alt.Tooltip("word:N", title="")))
-    word = alt.Chart(pd.DataFrame({"word": ["score"]})).mark_text(align="right", color=MUTED, fontSize=11, dx=-40)
+    word = alt.Chart(pd.DataFrame({"word": ["score"]})).mark_text(
+        align="right", color=MUTED, fontSize=11, dx=-36, clip=False
+    )
     layers.append(word.encode(text="word:N", x=alt.value(0), y=alt.value(4)))
     return layers
 
@@ -242,7 +204,7 @@ def _strip(
     tips = [alt.Tooltip(f"{title}:N"), alt.Tooltip("span:N", title="time"), alt.Tooltip("reason:N")]
     ground = alt.Chart(pd.DataFrame({"word": [title]}))
     line = ground.mark_rule(color=MUTED, opacity=0.35).encode(y=alt.value(top + STRIP_HEIGHT))
-    word = ground.mark_text(align="right", color=MUTED, fontSize=11, dx=-8).encode(
+    word = ground.mark_text(align="right", color=MUTED, fontSize=11, dx=-8, clip=False).encode(
         text="word:N", x=alt.value(0), y=alt.value(top + STRIP_HEIGHT / 2)
     )
     bars = (
@@ -278,15 +240,15 @@ def coarsened(spans: pd.DataFrame, clock: Clock, maximum: int = _SPANS) -> pd.Da
     if len(inside) <= maximum:
         return inside
     edges = np.linspace(clock.start.timestamp(), clock.end.timestamp(), maximum + 1)
+    states = inside["state"].to_numpy()
+    bounds = np.stack([_seconds(inside["started_at"]), _seconds(inside["ended_at"])], axis=1)
     held = {}
     for state in ("corrupt", "missing", "analysed", "skipped"):
-        mine = inside[inside["state"] == state]
-        ends = np.array([[row.started_at.timestamp(), row.ended_at.timestamp()] for row in records(mine)])
-        if not len(ends):
-            held[state] = np.zeros(maximum)
-            continue
-        seconds = np.stack([np.zeros(len(ends)), ends[:, 1] - ends[:, 0]], axis=1).reshape(-1).cumsum()
-        held[state] = np.diff(np.interp(edges, ends.reshape(-1), seconds))
+        # Recordings may overlap: a bound never lies before the one ahead of it.
+        mine = np.maximum.accumulate(bounds[states == state].reshape(-1))
+        # Seconds in this state up to each bound; between two bounds it grows evenly, or not at all.
+        gone = np.stack([np.zeros(len(mine) // 2), mine[1::2] - mine[::2]], axis=1).reshape(-1).cumsum()
+        held[state] = np.diff(np.interp(edges, mine, gone)) if len(mine) else np.zeros(maximum)
     least = 1e-6
     worse = np.where(held["analysed"] >= held["skipped"], "analysed", "skipped")
     worse = np.where(held["missing"] > least, "missing", worse)
@@ -303,6 +265,11 @@ def coarsened(spans: pd.DataFrame, clock: Clock, maximum: int = _SPANS) -> pd.Da
             "ended_at": pd.to_datetime([end for _, _, end in kept], unit="s", utc=True),
         }
     )
+
+
+def _seconds(moments: pd.Series) -> NDArray[np.float64]:
+    """Seconds since 1970."""
+    return np.asarray(moments.dt.tz_convert("UTC").dt.tz_localize(None).astype("datetime64[us]").astype("int64")) / 1e6
 
 
 def coverage_bars(cameras: pd.DataFrame) -> alt.LayerChart:
@@ -384,9 +351,9 @@ def run_bars(history: pd.DataFrame, clock_zone: ZoneInfo) -> alt.Chart:
         .encode(
             x=alt.X("run:N", sort=list(drawn["run"]), axis=None),
             y=alt.Y("minutes:Q", axis=alt.Axis(title="minutes", tickCount=3)),
-            color=alt.Color("status:N", scale=scale, legend=alt.Legend(title=None, orient="right")),
+            color=alt.Color("status:N", scale=scale, legend=alt.Legend(title=None, orient="top")),
             tooltip=["run:N", alt.Tooltip("when:N", title="began"), alt.Tooltip("took:N", title="took"), "status:N"],
         )
-        .properties(height=110, width="container")
+        .properties(height=130, width="container")
     )
     return chart

@@ -147,21 +147,24 @@ def scores(
         window: `[from, to)`, true time; none: the whole day.
 
     Returns:
-        Columns recording_id, taken_at, score, probability, flagged, in order of time.
+        Columns recording_id, taken_at, seconds (that the score is about, from `taken_at`), score, probability, flagged,
+        in order of time.
     """
     within = "AND taken_at >= ? AND taken_at < ?" if window else ""
     parameters = (*_here(place), series.head, series.version, series.region, *(window or ()))
     return lake.rows(
         f"""
         WITH curve AS (
-            SELECT recording_id, taken_at, score, probability, flagged, epoch_us(taken_at) AS t_us FROM scores
+            SELECT recording_id, taken_at, (to_us - from_us) / 1e6 AS seconds, score, probability, flagged,
+                   epoch_us(taken_at) AS t_us FROM scores
             WHERE {_HERE} AND head = ? AND version = ? AND region = ? {within}),
         extent AS (SELECT count(*) AS points, min(t_us) AS first_us, max(t_us) AS last_us FROM curve),
         binned AS (
             SELECT curve.*, CASE WHEN points <= {maximum} THEN row_number() OVER (ORDER BY t_us)
                    ELSE (t_us - first_us) * {maximum} // (last_us - first_us + 1) END AS bin
             FROM curve, extent)
-        SELECT arg_max(recording_id, score) AS recording_id, arg_max(taken_at, score) AS taken_at, max(score) AS score,
+        SELECT arg_max(recording_id, score) AS recording_id, arg_max(taken_at, score) AS taken_at,
+               arg_max(seconds, score) AS seconds, max(score) AS score,
                arg_max(probability, score) AS probability, bool_or(flagged) AS flagged
         FROM binned GROUP BY bin ORDER BY taken_at""",
         parameters,
@@ -175,7 +178,9 @@ _EVENT_COLUMNS = """events.campaign, events.camera, events.day, head, version, r
 def events(lake: LakeReader, place: Place) -> pd.DataFrame:
     """Events of a camera's day: alarms first, then by rank."""
     return lake.rows(
-        f"SELECT {_EVENT_COLUMNS} FROM events WHERE {_HERE} ORDER BY alarm DESC, rank, head, region", _here(place)
+        f"SELECT {_EVENT_COLUMNS} FROM events WHERE {_HERE} ORDER BY alarm DESC, rank,"
+        " peak_score / nullif(threshold, 0) DESC, head, region",
+        _here(place),
     )
 
 

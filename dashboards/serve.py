@@ -17,7 +17,6 @@ SITE_VARIABLE = "AFTERWATCH_SITE"
 APP = Path(__file__).with_name("app.py")
 OPTIONS = {
     "browser.gatherUsageStats": "false",
-    "client.showErrorDetails": "type",
     "client.showErrorLinks": "false",  # they lead to search engines
     "client.toolbarMode": "minimal",
     "runner.magicEnabled": "false",

@@ -31,6 +31,19 @@ def share_text(part: float, whole: float) -> str:
     return f"{min(max(percent, 0.1), 99.9):.1f} %"
 
 
+def score_text(score: float) -> str:
+    """A score to three digits, without powers of ten: `0.0123`, `6.2`, `3,020`."""
+    return f"{score:.3g}" if abs(score) < 1000 else f"{float(f'{score:.3g}'):,.0f}"
+
+
+def strength_text(score: float, threshold: float) -> str:
+    """How far a score is above its threshold: `1.4× threshold`, `4,780× threshold`; without one, the score itself."""
+    if not threshold > 0:
+        return f"score {score_text(score)}"
+    ratio = score / threshold
+    return f"{ratio:.1f}× threshold" if ratio < 10 else f"{score_text(round(ratio))}× threshold"
+
+
 def clock_text(moment: datetime, zone: ZoneInfo) -> str:
     """Time of day to the second: `08:12:31`."""
     return moment.astimezone(zone).strftime("%H:%M:%S")

@@ -1,7 +1,6 @@
 """The night, in order: ingest → embed → fit and score → summarise → publish → report. The work itself is in `tasks`."""
 
 import time
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -11,17 +10,21 @@ from prefect import flow
 from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed, State
 
-from flows.runners import ahead, decode_threads, embedding_resources, task_runner
+from flows.machine import decode_threads
+from flows.runners import ahead, embedding_resources, task_runner
 from flows.watch import Progress, Watch, current_watch, silent, watching
 from infra.errors import NightError
+from infra.lock import night_lock
 from tasks.camera import ShardGroup, best_first, embed_receipts, group_shards, step_receipts
-from tasks.embed import ShardOutcome, embed
+from tasks.deadline import next_moment
+from tasks.embed import embed
+from tasks.history import failed_places
 from tasks.ingest import Examined, enter, examine
 from tasks.inventory import Inventory, Row, report, take_inventory
-from tasks.plan import DayPlan, DaySteps, Selection, plan_days, plan_steps, recordings_of
+from tasks.plan import DayPlan, DaySteps, Selection, plan_camera, plan_days, recordings_of
 from tasks.publish import publish
-from tasks.receipts import Receipt, record
-from tasks.report import NightReport, close_night
+from tasks.receipts import Receipt, ShardOutcome, record
+from tasks.report import NightReport, close_night, new_report
 from tasks.score import score
 from tasks.summarise import summarise
 from tasks.workspace import Workspace
@@ -37,7 +40,7 @@ def nightly(
     campaign: str | None = None,
     camera: str | None = None,
     day: date | None = None,
-    until: datetime | None = None,
+    until: str | None = None,
     retry: bool = False,
 ) -> State[Any]:
     """Process what is new, everything that depends on it, and nothing else.
@@ -45,17 +48,25 @@ def nightly(
     Args:
         site: folder of the workspace, which all workers share.
         campaign, camera, day: narrow the run.
-        until: when no new shard starts any more.
-        retry: examine quarantined files again.
+        until: time of day, or moment, after which no new shard starts.
+        retry: take up what failed, and only that.
     """
-    night = _Night(Workspace(site), until, current_watch())
+    workspace = Workspace(site)
+    with night_lock(workspace.site.state_folder):
+        return _run(_Night(workspace, _deadline(workspace, until), current_watch()), campaign, camera, day, retry)
+
+
+def _run(night: "_Night", campaign: str | None, camera: str | None, day: date | None, retry: bool) -> State[Any]:
     selection = Selection(campaign, camera, day)
     inventory = take_inventory(night.workspace, retry=retry)
     examined = _ingest(night, inventory)
     rows = [*inventory.present, *examined]
-    recordings = recordings_of(night.workspace, rows)
-    days = plan_days(night.workspace, recordings)
-    _process(night, [mine for mine in days if selection.takes(mine.place)], days)
+    days = plan_days(night.workspace, recordings_of(night.workspace, rows))
+    chosen = [mine for mine in days if selection.takes(mine.place)]
+    if retry:
+        again = failed_places(night.workspace, examined)
+        chosen = [mine for mine in chosen if mine.place in again]
+    _process(night, chosen, days)
     night.report.ingest = report(inventory, examined, night.workspace.settings.footage.gap_s)
     close_night(night.workspace, night.report, selection, rows, night.receipts, night.late)
     night.watch.report = night.report
@@ -83,13 +94,21 @@ def run_night(
             selection.campaign,
             selection.camera,
             selection.day,
-            until,
+            None if until is None else until.isoformat(),
             retry,
             return_state=True,
         )
     if watch.report is None:
         raise NightError(f"the night stopped before its report: {state.message}")
     return watch.report
+
+
+def _deadline(workspace: Workspace, until: str | None) -> datetime | None:
+    if until is None:
+        return None
+    if len(until) > len("06:00:00.000000"):
+        return datetime.fromisoformat(until)
+    return next_moment(until, workspace.settings.zone, datetime.now(UTC))
 
 
 @dataclass
@@ -99,11 +118,7 @@ class _Night:
     workspace: Workspace
     until: datetime | None
     watch: Watch
-    report: NightReport = field(
-        default_factory=lambda: NightReport(
-            f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}", datetime.now(UTC)
-        )
-    )
+    report: NightReport = field(default_factory=new_report)
     receipts: list[Receipt] = field(default_factory=list)
     late: int = 0
 
@@ -141,6 +156,7 @@ def _ingest(night: _Night, inventory: Inventory) -> list[Row]:
     ]
     rows: list[Row] = []
     done = 0
+    night.watch.progress("ingest", 0, len(files))
     for count, future in futures:
         examined = night.result(future, "ingest")
         rows += examined.rows if examined is not None else ()
@@ -160,6 +176,7 @@ def _ingest(night: _Night, inventory: Inventory) -> list[Row]:
 def _process(night: _Night, chosen: Sequence[DayPlan], all_days: Sequence[DayPlan]) -> None:
     """Embed every camera, best first; each goes on to its scores, summaries and pages as soon as it is embedded."""
     total_s = sum(day.todo_s for day in chosen)
+    night.watch.progress("embed", 0.0, total_s)
     cameras = best_first(chosen)
     waiting = [(days, _submit_embedding(night, days, total_s)) for days in cameras]
     done_s = 0.0
@@ -171,6 +188,7 @@ def _process(night: _Night, chosen: Sequence[DayPlan], all_days: Sequence[DayPla
             done_s += group.seconds
             night.watch.progress("embed", done_s, total_s)
         finishing.append(_finish_camera(night, days, outcomes, all_days))
+    night.watch.progress("review", 0, len(finishing))
     for number, (plans, futures) in enumerate(finishing, start=1):
         _collect(night, plans, futures)
         night.watch.progress("review", number, len(finishing))
@@ -201,7 +219,8 @@ def _finish_camera(
     ]
     now = {day.place: day for day in plan_days(workspace, recordings)}
     night.enter(receipt for day in planned for receipt in embed_receipts(day, now[day.place], outcomes))
-    plans = [(now[day.place], plan_steps(workspace, now[day.place], list(now.values()))) for day in planned]
+    chosen = {day.place for day in planned}
+    plans = [(now[steps.place], steps) for steps in plan_camera(workspace, list(now.values()), chosen)]
     plans = [(day, steps) for day, steps in plans if any(product.exists for product in day.products("frames"))]
     todo = [(day, steps) for day, steps in plans if not steps.exist]
     if not todo:

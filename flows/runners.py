@@ -9,24 +9,13 @@ import dask
 from distributed import Client
 from prefect_dask import DaskTaskRunner
 
+from flows.machine import worker_count
 from infra.errors import ConfigurationError
 from infra.settings import ClusterTable
 
 CONNECT_S = 10
 
 logging.getLogger("distributed").setLevel(logging.ERROR)  # workers come and go; what they fail at is in the report
-
-
-def worker_count(cluster: ClusterTable) -> int:
-    """Workers of the embedded cluster."""
-    return cluster.workers or os.cpu_count() or 1
-
-
-def decode_threads(cluster: ClusterTable, configured: int) -> int:
-    """Threads that decode one recording, so that the workers together use the machine's cores once."""
-    if configured:
-        return configured
-    return max(1, (os.cpu_count() or 1) // worker_count(cluster)) if cluster.address is None else 1
 
 
 def task_runner(cluster: ClusterTable) -> DaskTaskRunner:

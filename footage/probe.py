@@ -2,15 +2,16 @@
 
 import hashlib
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError, InvalidDataError
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
-from footage.decode import OPEN_OPTIONS, decode
+from footage.decode import REORDER_PACKETS, decode, open_recording, video_stream
 from footage.index import MICROSECONDS, FrameIndex
 from infra.errors import FootageError
 
@@ -48,10 +49,14 @@ def probe(path: Path) -> Probe:
         FootageError: the file is empty, no video, or holds no picture that can be decoded; the message is the reason
             it is quarantined with.
     """
-    if path.stat().st_size == 0:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise FootageError(f"the file cannot be read ({error.strerror})") from None
+    if size == 0:
         raise FootageError("the file is empty")
     try:
-        with av.open(str(path), options=OPEN_OPTIONS) as container:
+        with open_recording(path) as container:
             found = _read(container)
     except (FFmpegError, ValueError) as error:
         raise FootageError(f"not a readable video file ({_plain(error)})") from None
@@ -66,21 +71,26 @@ def probe(path: Path) -> Probe:
 
 def _read(container: InputContainer) -> Probe:
     if not container.streams.video:
-        kinds = sorted({stream.type for stream in container.streams}) or ["nothing"]
+        kinds = sorted({str(stream.type) for stream in container.streams}) or ["nothing"]
         raise FootageError(f"no video stream (it holds {', '.join(kinds)})")
-    stream = container.streams.video[0]
+    stream = video_stream(container)
+    if stream is None:
+        raise FootageError("its only picture is a cover")
     context = stream.codec_context
+    if context is None:
+        raise FootageError("its video is of a codec that is not known here; convert it to H.264, say")
     pts, keys = _packets(container, stream)
     if not pts:
         raise FootageError("the video stream holds no packets")
     order, first = np.unique(np.array(pts, dtype=np.int64), return_index=True)
     if stream.time_base is None or not context.width or not context.height:
         raise FootageError("the video stream has no time base or picture size")
+    _refuse_jumps_back(np.array(pts, dtype=np.int64), stream.time_base)
     index = FrameIndex(
         order,
         np.array(keys, dtype=np.bool_)[first],
         stream.time_base,
-        declared_us=_declared_us(container, stream),
+        declared_us=_declared_us(container, stream, int(order[0])),
         in_decoding_order=bool(context.has_b_frames) and pts == sorted(pts),
     )
     return Probe(index, context.width, context.height, context.name)
@@ -99,12 +109,31 @@ def _packets(container: InputContainer, stream: VideoStream) -> tuple[list[int],
     return pts, keys
 
 
-def _declared_us(container: InputContainer, stream: VideoStream) -> int:
-    if stream.duration is not None and stream.time_base is not None:
-        return max(0, round(stream.duration * stream.time_base * MICROSECONDS))
+def _refuse_jumps_back(pts: NDArray[np.int64], time_base: Fraction) -> None:
+    """Refuse a file whose clock was set back while it was recorded: two scenes would be told as one, interleaved."""
+    steps = np.diff(pts)
+    usual = float(np.median(np.abs(steps))) if len(steps) else 0.0
+    for after in np.flatnonzero(steps < -REORDER_PACKETS * max(usual, 1.0)) + 1:
+        # A single wrong stamp is no jump: what lies around it tells.
+        before, since = pts[max(0, after - REORDER_PACKETS) : after], pts[after : after + REORDER_PACKETS]
+        if len(since) >= REORDER_PACKETS // 2 and np.median(since) < np.median(before):
+            back_s = float((np.max(before) - np.min(since)) * time_base)
+            raise FootageError(f"its clock jumps back by {back_s:.1f} s at picture {after}; cut the file in two there")
+
+
+def _declared_us(container: InputContainer, stream: VideoStream, first_pts: int) -> int:
+    if stream.time_base is not None:
+        if stream.duration is not None:
+            return max(0, round(stream.duration * stream.time_base * MICROSECONDS))
+        if "matroska" in container.format.name:  # counts from time 0, wherever the first picture stands
+            return max(0, (container.duration or 0) - max(0, round(first_pts * stream.time_base * MICROSECONDS)))
     return max(0, container.duration or 0)
 
 
 def _plain(error: Exception) -> str:
-    text = str(error)
-    return text.split("; last error log")[0].replace("[Errno 1094995529] ", "").split(":")[0].strip() or "no reason given"
+    """The reason in words; FFmpeg's own where it is telling."""
+    if isinstance(error, InvalidDataError):
+        return "its header is absent or damaged, or it is something else"
+    if isinstance(error, ArgumentError):
+        return "it is something else, such as a picture, a text or a playlist"
+    return (getattr(error, "strerror", None) or str(error)).split(":")[0].strip() or "no reason given"

@@ -115,9 +115,10 @@ class NoveltyTable(_Table):
     """The head that says how unlike its own past a camera's footage is."""
 
     name: str = "novelty"
-    detector: Literal["lof", "knn"] = "lof"
+    detector: Literal["lof", "knn"] = "knn"
     encoder: str = "handcrafted/motion"
-    region: str = "frame"
+    regions: Literal["all"] | tuple[str, ...] = "all"
+    """Regions that are judged, each against its own past; the whole picture is the region `frame`."""
     neighbours: Annotated[int, Field(ge=1)] = 20
     scaling: Literal["none", "l2", "standardise"] = "standardise"
     minimum_reference: Annotated[int, Field(ge=2)] = 60
@@ -126,11 +127,11 @@ class NoveltyTable(_Table):
     """Snippets a head is fitted on at most, spread evenly over the reference."""
     reference_days: Annotated[int, Field(ge=1)] = 14
     """Days of the camera's own past that count as its reference."""
-    exclusion_s: Seconds = 30.0
+    exclusion_s: Seconds = 20.0
     """Half width of the surroundings left out when a day is compared with itself."""
     alarms_per_night: Annotated[float, Field(gt=0)] = 3.0
-    """Alarm budget k: expected alarms of one camera in a night without anomalies; a night raises at most this many."""
-    floor_mad: Annotated[float, Field(ge=0)] = 4.0
+    """Alarm budget k of one camera and night, all its regions together; a night raises at most this many."""
+    floor_mad: Annotated[float, Field(ge=0)] = 3.0
     """The threshold is at least the normal scores' median plus this many robust standard deviations."""
     smooth_s: Annotated[float, Field(ge=0)] = 3.0
     hysteresis_mad: Annotated[float, Field(ge=0)] = 1.0

@@ -71,7 +71,9 @@ class Registry:
             card = json.loads((folder / CARD).read_text(encoding="utf-8"))
             arrays = load((folder / ARRAYS).read_bytes())
         except FileNotFoundError:
-            raise LakeError(f"there is no {kind} model {name} {version}; list them with \"afterwatch models list\"") from None
+            raise LakeError(
+                f'there is no {kind} model {name} {version}; list them with "afterwatch models list"'
+            ) from None
         except (ValueError, SafetensorError) as error:
             raise LakeError(f"{folder} is damaged ({error}); delete it and run again") from None
         return card, arrays

@@ -60,7 +60,9 @@ def read_embeddings(store: Store, paths: Sequence[str]) -> Embeddings:
     spaces = {part["space"][0].as_py() for part in filled}
     if len(spaces) > 1:
         raise LakeError(f"vectors of different spaces cannot be compared: {sorted(spaces)}; read them one by one")
-    whole = pa.concat_tables(filled).sort_by([("taken_at", "ascending"), ("recording_id", "ascending"), ("index", "ascending")])
+    whole = pa.concat_tables(filled).sort_by(
+        [("taken_at", "ascending"), ("recording_id", "ascending"), ("index", "ascending")]
+    )
     lists = whole[VECTOR].combine_chunks()
     vectors = np.asarray(lists.flatten()).reshape(len(lists), lists.type.list_size).astype(np.float32)
     return Embeddings(vectors, whole.drop_columns([VECTOR]))

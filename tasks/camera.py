@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tasks.embed import ShardOutcome
 from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, ShardPlan
-from tasks.receipts import Receipt
+from tasks.receipts import Receipt, ShardOutcome
 
 MOST_TASKS = 300
 """Embedding tasks that a flow is kept to: the orchestrator's cost is per task, the work is per shard."""
@@ -97,5 +96,6 @@ def embed_receipts(planned: DayPlan, finished: DayPlan, outcomes: Iterable[Shard
 def step_receipts(steps: DaySteps) -> list[Receipt]:
     """Receipts of a day of which everything was there."""
     return [
-        Receipt(steps.place, step.name, step.scope, step.key, "skipped", step.outputs, step.inputs) for step in steps.all
+        Receipt(steps.place, step.name, step.scope, step.key, "skipped", step.outputs, step.inputs)
+        for step in steps.all
     ]

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from prefect import get_run_logger, task
@@ -12,20 +11,8 @@ from infra.errors import AfterwatchError
 from tasks.embedding import EmbeddingPass, ShardResult
 from tasks.encoders import load_encoder
 from tasks.plan import Product, ShardPlan
+from tasks.receipts import ShardOutcome
 from tasks.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class ShardOutcome:
-    """What became of a shard: done, failed, or late (the deadline came first)."""
-
-    path: str
-    number: int
-    status: str
-    rows: int = 0
-    seconds: float = 0.0
-    decoded_s: float = 0.0
-    message: str = ""
 
 
 @task(task_run_name="embed {label}", persist_result=False)

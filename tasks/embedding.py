@@ -61,7 +61,9 @@ def prepare(pictures: Iterable[Picture], sampled: Indices, wanted: Mapping[ViewK
             statistics = measure(grey, before[1] if before is not None and follows else None)
             digest = picture.digest()
             before = (picture.index, grey)
-        views = {key: picture.view(*key) for key, indices in wanted.items() if _find(indices, picture.index) is not None}
+        views = {
+            key: picture.view(*key) for key, indices in wanted.items() if _find(indices, picture.index) is not None
+        }
         yield Prepared(picture.index, picture.t_us, statistics, digest, views)
 
 
@@ -95,7 +97,9 @@ class _Rows:
         return self.closed and len(self.vectors) == len(self.index)
 
     def table(self, dimension: int) -> pa.Table:
-        vectors = np.stack([self.vectors[row] for row in range(len(self.index))]) if self.index else np.empty((0, dimension))
+        vectors = (
+            np.stack([self.vectors[row] for row in range(len(self.index))]) if self.index else np.empty((0, dimension))
+        )
         halves = vectors.astype(np.float16)
         if not np.isfinite(halves).all():
             raise AfterwatchError(

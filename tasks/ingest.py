@@ -72,7 +72,9 @@ def _read(workspace: Workspace, file: FoundFile) -> dict[str, Any]:
     found = probe(path)
     told = path.stat()
     if (told.st_size, told.st_mtime_ns) != (file.bytes, file.mtime_ns):
-        raise FootageError("the file changed while it was read: it is still being written, and taken up by the next run")
+        raise FootageError(
+            "the file changed while it was read: it is still being written, and taken up by the next run"
+        )
     save_index(workspace.store, recording_id, found.index)
     index = found.index
     cut_s = (index.declared_us - index.extent_us) / 1e6
@@ -98,7 +100,10 @@ def enter(workspace: Workspace, inventory: Inventory, examined: Sequence[Row]) -
     """
     settled = settle(inventory.present, examined)
     seen_at = datetime.now(UTC)
-    rows = [*settled, *({**row, "status": "gone", "reason": "the file is not there any more"} for row in inventory.gone)]
+    rows = [
+        *settled,
+        *({**row, "status": "gone", "reason": "the file is not there any more"} for row in inventory.gone),
+    ]
     if rows:
         names = TABLES["recordings"].schema.names
         columns = {name: [row[name] for row in rows] for name in names if name != "seen_at"}

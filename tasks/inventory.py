@@ -40,7 +40,7 @@ def take_inventory(workspace: Workspace, *, retry: bool = False) -> Inventory:
 
     Args:
         workspace: whose footage.
-        retry: examine quarantined files again although they have not changed.
+        retry: examine quarantined files again although they have not changed, and leave other new files for the night.
 
     Raises:
         ConfigurationError: there is no footage folder.
@@ -58,7 +58,8 @@ def take_inventory(workspace: Workspace, *, retry: bool = False) -> Inventory:
             or (row["status"] == "duplicate" and row["recording_id"] not in originals)
         )
         if row is None or again or not _is_as_known(workspace, file, row):
-            new.append(file)
+            if not retry or again:
+                new.append(file)
         else:
             present.append(row)
     gone = [row for path, row in known.items() if path not in there and row["status"] != "gone"]

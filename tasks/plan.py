@@ -5,13 +5,13 @@ decodes, loads a network or starts an orchestrator.
 """
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from footage.index import MICROSECONDS
-from footage.regions import Region
+from footage.regions import WHOLE, Region
 from footage.sampling import Shard, shards
 from lake.keys import Place, step_key
 from tasks.indexes import load_index
@@ -164,7 +164,9 @@ def _shards_of(workspace: Workspace, recording: Recording) -> list[tuple[Shard, 
     ]
 
 
-def _plan_shard(workspace: Workspace, recording: Recording, shard: Shard, seconds: float, exists: Callable[[str], bool]) -> ShardPlan:
+def _plan_shard(
+    workspace: Workspace, recording: Recording, shard: Shard, seconds: float, exists: Callable[[str], bool]
+) -> ShardPlan:
     place, settings = recording.place, workspace.settings
     sampling = settings.sampling_of(place.camera).model_dump(mode="json")
     common = {
@@ -195,24 +197,43 @@ def _plan_shard(workspace: Workspace, recording: Recording, shard: Shard, second
 
 
 @dataclass(frozen=True)
+class RegionPlan:
+    """One region of a camera's day: its snippets, and the earlier ones that they are held against.
+
+    `fit` is None where there is no earlier footage: the day is then compared with itself.
+    """
+
+    camera: str
+    region: str
+    judged_with: tuple[str, ...]
+    """All regions of the camera that are judged; they share its alarm budget."""
+    snippets: tuple[str, ...]
+    reference: tuple[str, ...]
+    alarms: tuple[str, ...]
+    """Files of the earlier days' events: what raised an alarm is no reference for later days."""
+    fit: Step | None
+
+
+@dataclass(frozen=True)
 class DaySteps:
-    """The steps of a camera's day after embedding, and the reference it is held against."""
+    """The steps of a camera's day after embedding, and what it is held against."""
 
     place: Place
     health: Step
-    fit: Step | None
-    """None where there is too little earlier footage: the day is then compared with itself."""
+    regions: tuple[RegionPlan, ...]
     score: Step
     summarise: Step
     publish: Step
-    reference: tuple[str, ...]
-    """Files of the earlier days' snippets."""
     normals: tuple[str, ...]
     """Files of the earlier days' pictures, in the summary's space."""
 
     @property
     def all(self) -> tuple[Step, ...]:
-        return (self.health, *((self.fit,) if self.fit else ()), self.score, self.summarise, self.publish)
+        return (self.health, *self.fits, self.score, self.summarise, self.publish)
+
+    @property
+    def fits(self) -> tuple[Step, ...]:
+        return tuple(plan.fit for plan in self.regions if plan.fit is not None)
 
     @property
     def exist(self) -> bool:
@@ -220,23 +241,35 @@ class DaySteps:
         return all(step.exists for step in self.all)
 
 
-def plan_steps(workspace: Workspace, day: DayPlan, earlier: Sequence[DayPlan]) -> DaySteps:
-    """Plan what follows the embedding of a camera's day.
+def plan_camera(workspace: Workspace, days: Sequence[DayPlan], chosen: Collection[Place]) -> list[DaySteps]:
+    """Plan what follows the embedding of a camera's days.
 
     Args:
         workspace: the site.
-        day: the day, as far as it is embedded: products that are absent do not count.
-        earlier: the camera's days before it, of whatever campaign.
+        days: all days of the camera, of whatever campaign, as far as they are embedded: absent products do not count.
+        chosen: days that the run is about; earlier ones count as far as they have been scored before.
+
+    Returns:
+        The steps of the chosen days, in order of day. Each depends on the days before it.
     """
+    planned: list[tuple[DayPlan, DaySteps]] = []
+    for day in sorted(days, key=lambda day: (day.place.day, day.place.campaign)):
+        planned.append((day, _plan_steps(workspace, day, planned, chosen)))
+    return [steps for day, steps in planned if day.place in chosen]
+
+
+def _plan_steps(
+    workspace: Workspace, day: DayPlan, planned: Sequence[tuple[DayPlan, DaySteps]], chosen: Collection[Place]
+) -> DaySteps:
     settings, place = workspace.settings, day.place
     novelty, summary = settings.novelty, settings.summary
-    space = f"{workspace.encoder(novelty.encoder).spec.space}/{novelty.region}"
-    pictures = f"{workspace.encoder(summary.encoder).spec.space}/frame"
     since = place.day - timedelta(days=novelty.reference_days)
-    past = [other for other in earlier if since <= other.place.day < place.day]
-    reference = [product for other in past for product in _made(other, space)]
+    before = [(other, steps) for other, steps in planned if since <= other.place.day < place.day]
+    past = [other for other, _ in before]
+    judged = [steps.score for other, steps in before if steps.score.exists or other.place in chosen]
+    pictures = f"{workspace.encoder(summary.encoder).spec.space}/{WHOLE.name}"
     normals = [product for other in past for product in _made(other, pictures)]
-    frames, snippets, looks = (_made(day, scope) for scope in (FRAMES_SCOPE, space, pictures))
+    frames, looks = _made(day, FRAMES_SCOPE), _made(day, pictures)
 
     def step(name: str, scope: str, parameters: Any, inputs: Sequence[str], tables: Sequence[str]) -> Step:
         told = {"place": [place.campaign, place.camera, place.day.isoformat()], "parameters": parameters}
@@ -245,22 +278,47 @@ def plan_steps(workspace: Workspace, day: DayPlan, earlier: Sequence[DayPlan]) -
         return Step(name, scope, key, tuple(inputs), outputs, all(workspace.store.exists(path) for path in outputs))
 
     health = step("health", "", {}, _keys(frames), ("health",))
-    told = novelty.model_dump(mode="json")
-    fit = None
-    if reference:
-        fit_key = step_key("fit", {"camera": place.camera, "parameters": told}, _keys(reference))
-        known = workspace.registry.exists("novelty", place.camera, fit_key)
-        fit = Step("fit", novelty.name, fit_key, tuple(_keys(reference)), (), known)
-    judged_by = [fit.key] if fit else []
-    score = step("score", novelty.name, told, [*_keys(snippets), *judged_by], ("scores", "events"))
-    chosen_by = summary.model_dump(mode="json", include={"segment_s", "budget_s", "similarity_limit", "encoder", "weights"})
+    regions, judged_by = _plan_regions(workspace, day, past, judged)
+    score = step("score", novelty.name, novelty.model_dump(mode="json"), judged_by, ("scores", "events"))
+    chosen_by = summary.model_dump(
+        mode="json", include={"segment_s", "budget_s", "similarity_limit", "encoder", "weights"}
+    )
     made_of = [score.key, *_keys(frames), *_keys(looks), *_keys(normals)]
     summarise = step("summarise", "", chosen_by, made_of, ("segments",))
-    publish = step("publish", "", summary.model_dump(mode="json"), [score.key, summarise.key], ())
-    there = published_key(workspace, place) == publish.key
-    publish = Step("publish", "", publish.key, publish.inputs, (), there)
-    files = (tuple(path for product in products for path in product.paths) for products in (reference, normals))
-    return DaySteps(place, health, fit, score, summarise, publish, *files)
+    shown_by = {"summary": summary.model_dump(mode="json"), "time_zone": settings.site.time_zone}
+    publish = step("publish", "", shown_by, [score.key, summarise.key], ())
+    publish = replace(publish, exists=published_key(workspace, place) == publish.key)
+    return DaySteps(place, health, regions, score, summarise, publish, _paths(normals))
+
+
+def _plan_regions(
+    workspace: Workspace, day: DayPlan, past: Sequence[DayPlan], judged: Sequence[Step]
+) -> tuple[tuple[RegionPlan, ...], list[str]]:
+    """Plan each region that is judged; also the keys that the day's scores depend on."""
+    novelty, camera = workspace.settings.novelty, day.place.camera
+    told = novelty.model_dump(mode="json")
+    space = workspace.encoder(novelty.encoder).spec.space
+    wanted = [
+        region.name
+        for region in workspace.regions(camera)
+        if (novelty.regions == "all" or region.name in novelty.regions) and day.products(f"{space}/{region.name}")
+    ]
+    alarms = tuple(step.outputs[1] for step in judged)
+    regions, keys = [], list(wanted)
+    for name in wanted:
+        snippets = _made(day, f"{space}/{name}")
+        reference = [product for other in past for product in _made(other, f"{space}/{name}")]
+        fit = None
+        if reference:
+            parameters = {"camera": camera, "regions": [name, wanted], "parameters": told}
+            made_from = [*_keys(reference), *(step.key for step in judged)]
+            key = step_key("fit", parameters, made_from)
+            known = workspace.registry.exists("novelty", camera, key)
+            fit = Step("fit", name, key, tuple(made_from), (), known)
+            keys.append(key)
+        keys += _keys(snippets)
+        regions.append(RegionPlan(camera, name, tuple(wanted), _paths(snippets), _paths(reference), alarms, fit))
+    return tuple(regions), keys
 
 
 def published_key(workspace: Workspace, place: Place) -> str:
@@ -274,6 +332,10 @@ def published_key(workspace: Workspace, place: Place) -> str:
 
 def _made(day: DayPlan, scope: str) -> list[Product]:
     return [product for product in day.products(scope) if product.exists]
+
+
+def _paths(products: Sequence[Product]) -> tuple[str, ...]:
+    return tuple(path for product in products for path in product.paths)
 
 
 def _keys(products: Sequence[Product]) -> list[str]:

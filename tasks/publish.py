@@ -189,7 +189,7 @@ class _Publication:
 
     def _writer(self, name: str, title: str, chapters: Sequence[Chapter]) -> VideoWriter:
         rate = Fraction(self._settings.proxy_rate_hz).limit_denominator(1000)
-        encoding = Encoding(crf=26, preset="veryfast", keyframe_every=round(2 * rate), rate_hz=rate)
+        encoding = Encoding(crf=27, preset="superfast", keyframe_every=round(2 * rate), rate_hz=rate)
         return VideoWriter(self._folder / name, encoding, title=title or None, chapters=chapters)
 
     def _write_stills(self, entries: Sequence[Row]) -> bool:
@@ -233,7 +233,7 @@ class _Publication:
             recording, cut = self._recordings[row["recording_id"]], clips[row["event_id"]]
             moments = {name: row[name].isoformat() for name in ("started_at", "ended_at", "peak_at")}
             yield {
-                **{name: row[name] for name in ("event_id", "rank", "alarm", "head", "version", "peak_us")},
+                **{name: row[name] for name in ("event_id", "rank", "alarm", "head", "version", "region", "peak_us")},
                 **moments,
                 "peak_score": float(row["peak_score"]),
                 "threshold": float(row["threshold"]),

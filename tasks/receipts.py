@@ -37,6 +37,19 @@ class Receipt:
     message: str = ""
 
 
+@dataclass(frozen=True)
+class ShardOutcome:
+    """What became of a shard: done, failed, or late (the deadline came first)."""
+
+    path: str
+    number: int
+    status: str
+    rows: int = 0
+    seconds: float = 0.0
+    decoded_s: float = 0.0
+    message: str = ""
+
+
 def record(ledger: Ledger, run_id: str, receipts: Iterable[Receipt]) -> None:
     """Enter receipts into the `runs` ledger, all at once: from then on their outputs are what counts."""
     now = datetime.now(UTC)

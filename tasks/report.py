@@ -1,6 +1,7 @@
 """The night's report: what ran, how long it took, what failed, and whether every recorded second is accounted for."""
 
 import json
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -77,6 +78,12 @@ class NightReport:
             decoded_s=self.decoded_s,
             message=json.dumps(self.as_json()),
         )
+
+
+def new_report() -> NightReport:
+    """The report of a night that begins now; its run is named by the time and a few letters to tell two apart."""
+    now = datetime.now(UTC)
+    return NightReport(f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}", now)
 
 
 def count_steps(receipts: Iterable[Receipt], ingested: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,9 +1,11 @@
 """Score: hold each snippet of a camera's day against the camera's own past, and make events of what is unlike it."""
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,9 +22,9 @@ from lake.store import Store, rows_of
 from lake.vectors import Embeddings, read_embeddings
 from models.calibration import NormalDistribution
 from models.events import Event, EventRule
-from models.heads.nightly import NightRule, Standard, Verdict, fit_camera, judge
+from models.heads.nightly import NightRule, Standard, Verdict, fit_camera, judge, rank
 from models.heads.novelty import NoveltyHead, head_named, settings_named
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps
+from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, RegionPlan, Step
 from tasks.receipts import Receipt
 from tasks.workspace import Workspace
 
@@ -44,25 +46,27 @@ def score(root: str, label: str, days: Sequence[tuple[DayPlan, DaySteps]]) -> li
 
 def score_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Receipt]:
     """The task's work for one day, without an orchestrator; what exists is not made again."""
+    work: list[tuple[Step, Callable[[], tuple[int, str]]]] = [
+        (steps.health, lambda: _health(workspace, day, steps)),
+        *((plan.fit, partial(_fit, workspace, plan, plan.fit)) for plan in steps.regions if plan.fit is not None),
+        (steps.score, lambda: _judge(workspace, day, steps)),
+    ]
     receipts = []
-    for step, work in ((steps.health, _health), (steps.fit, _fit), (steps.score, _judge)):
-        if step is None:
-            continue
+    for step, do in work:
         began = time.perf_counter()
         status, rows, message = "skipped", 0, ""
         if not step.exists:
             try:
-                rows, message = work(workspace, day, steps)
-                status = "done"
+                (rows, message), status = do(), "done"
             except AfterwatchError as error:
                 status, message = "failed", str(error)
         outputs = step.outputs if status != "failed" else ()
         seconds = time.perf_counter() - began
         receipts.append(
-            Receipt(day.place, step.name, step.scope, step.key, status, outputs, step.inputs, rows, seconds, 0.0, message)
+            Receipt(
+                day.place, step.name, step.scope, step.key, status, outputs, step.inputs, rows, seconds, 0.0, message
+            )
         )
-        if status == "failed":
-            break
     return receipts
 
 
@@ -76,92 +80,126 @@ def _health(workspace: Workspace, day: DayPlan, steps: DaySteps) -> tuple[int, s
         began_at = part["taken_at"].iloc[0] - part["t_us"].iloc[0] * MICROSECOND
         columns = (part[name].to_numpy(np.float64) for name in ("luminance", "entropy_bits", "sharpness", "motion"))
         for span in examine(part["t_us"].to_numpy(np.int64), *columns, usual_sharpness=usual):
-            rows.append({"recording_id": recording_id, "started_at": began_at + span.from_us * MICROSECOND, **asdict(span)})
+            rows.append(
+                {"recording_id": recording_id, "started_at": began_at + span.from_us * MICROSECOND, **asdict(span)}
+            )
     _write(workspace.store, steps.health.outputs[0], "health", day, rows)
     return len(rows), ""
 
 
-def _fit(workspace: Workspace, day: DayPlan, steps: DaySteps) -> tuple[int, str]:
+def _fit(workspace: Workspace, plan: RegionPlan, step: Step) -> tuple[int, str]:
     novelty = workspace.settings.novelty
-    reference = _distinct(_thinned(read_embeddings(workspace.store, steps.reference), novelty.maximum_reference))
-    if steps.fit is None:
-        raise ValueError(f"{day.place} has no earlier footage to fit a head on")
-    if len(reference) < novelty.minimum_reference:
-        remark = f"{len(reference)} earlier snippets are too few; the day is compared with itself"
-        card = {"kind": "novelty", "camera": day.place.camera, "usable": False, "remark": remark}
-        workspace.registry.save("novelty", day.place.camera, steps.fit.key, card, {})
-        return 0, remark
-    head, standard, scores = _fit_on(novelty, reference)
-    card = {
+    earlier = _without_alarms(workspace.store, read_embeddings(workspace.store, plan.reference), plan.alarms)
+    reference = _distinct(_thinned(earlier, novelty.maximum_reference))
+    card: dict[str, Any] = {
         "kind": "novelty",
-        "camera": day.place.camera,
+        "camera": plan.camera,
+        "region": plan.region,
+        "made_from": list(step.inputs),
+    }
+    if len(reference) < novelty.minimum_reference:
+        remark = f"{len(reference)} different earlier snippets are too few; the day is compared with itself"
+        workspace.registry.save("novelty", plan.camera, step.key, {**card, "usable": False, "remark": remark}, {})
+        return 0, remark
+    head, standard, scores = _fit_on(novelty, reference, len(plan.judged_with))
+    card |= {
         "usable": True,
         "detector": DETECTORS[novelty.detector],
         "space": reference.rows["space"][0].as_py(),
-        "region": novelty.region,
         "settings": novelty.model_dump(mode="json"),
         "reference": {"snippets": len(reference), "nights": len(np.unique(_nights(reference)))},
         "rule": asdict(standard.rule),
+        "median": standard.median,
+        "spread": standard.spread,
         "expected_alarms_per_night": standard.expected_alarms,
         "remark": head.normal.remark,
-        "made_from": list(steps.fit.inputs),
     }
     arrays = {f"head.{name}": value for name, value in head.to_arrays().items()}
     arrays |= {f"normal.{name}": value for name, value in standard.normal.to_arrays().items()}
-    workspace.registry.save("novelty", day.place.camera, steps.fit.key, card, arrays)
+    workspace.registry.save("novelty", plan.camera, step.key, card, arrays)
     return len(scores), head.normal.remark
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """A region of the day, judged."""
+
+    plan: RegionPlan
+    version: str
+    snippets: Embeddings
+    standard: Standard
+    verdict: Verdict
 
 
 def _judge(workspace: Workspace, day: DayPlan, steps: DaySteps) -> tuple[int, str]:
     novelty = workspace.settings.novelty
-    scope = f"{workspace.encoder(novelty.encoder).spec.space}/{novelty.region}"
-    paths = [path for product in day.products(scope) if product.exists for path in product.paths]
-    snippets = read_embeddings(workspace.store, paths)
-    judged = _judged(workspace, steps, snippets)
-    if judged is None:
-        message = f"{len(snippets)} snippets are too few to tell what is unusual"
-        for path, table in zip(steps.score.outputs, ("scores", "events"), strict=True):
-            _write(workspace.store, path, table, day, [])
-        return 0, message
-    version, standard, verdict = judged
-    common = {"head": novelty.name, "version": version, "region": novelty.region}
-    columns: dict[str, Any] = {
-        **_place(day),
-        **common,
-        **{name: snippets.rows[name] for name in ("recording_id", "index", "from_us", "to_us", "taken_at")},
-        "score": verdict.scores,
-        "probability": verdict.probabilities.astype(np.float32),
-        "flagged": verdict.flagged,
-    }
-    events = [
-        {**common, **_event_row(day, novelty.name, version, snippets, event, alarm, rank, standard)}
-        for rank, (event, alarm) in enumerate(zip(verdict.events, verdict.alarms, strict=True), start=1)
-    ]
+    judged = [found for plan in steps.regions if (found := _judge_region(workspace, plan)) is not None]
+    parts = [_score_rows(day, novelty.name, item) for item in judged]
+    scores = pa.concat_tables(parts) if parts else TABLES["scores"].schema.empty_table()
     # Events first: scores that are there mean that the step is done.
-    _write(workspace.store, steps.score.outputs[1], "events", day, events)
-    workspace.store.write_table(steps.score.outputs[0], rows_of("scores", columns))
-    return len(snippets), "" if version != SELF else "no earlier footage: compared with itself"
+    _write(workspace.store, steps.score.outputs[1], "events", day, _event_rows(day, novelty, judged))
+    workspace.store.write_table(steps.score.outputs[0], scores)
+    messages = [f"{plan.region}: too little footage to tell what is unusual" for plan in steps.regions]
+    told = {item.plan.region for item in judged}
+    messages = [message for plan, message in zip(steps.regions, messages, strict=True) if plan.region not in told]
+    messages += [
+        f"{item.plan.region}: no earlier footage, compared with itself" for item in judged if item.version == SELF
+    ]
+    return scores.num_rows, "; ".join(messages)
 
 
-def _judged(workspace: Workspace, steps: DaySteps, snippets: Embeddings) -> tuple[str, Standard, Verdict] | None:
-    novelty = workspace.settings.novelty
-    fitted = None if steps.fit is None else _load(workspace, steps.place.camera, steps.fit.key)
-    if fitted is not None and steps.fit is not None:
+def _judge_region(workspace: Workspace, plan: RegionPlan) -> _Judged | None:
+    """None where there is too little to compare."""
+    snippets = read_embeddings(workspace.store, plan.snippets)
+    fitted = None if plan.fit is None else _load(workspace, plan.camera, plan.fit.key)
+    if fitted is not None and plan.fit is not None:
         head, standard = fitted
-        version = steps.fit.key
+        version = plan.fit.key
         scores = head.score(snippets.vectors) if len(snippets) else np.empty(0, dtype=np.float32)
     elif len(snippets) >= FEWEST_SNIPPETS:
         version = SELF
         try:
-            _, standard, scores = _fit_on(novelty, snippets)
+            _, standard, scores = _fit_on(workspace.settings.novelty, snippets, len(plan.judged_with))
         except ConfigurationError:
             return None  # the snippets lie so close in time that none is left to compare another with
     else:
         return None
-    return version, standard, judge(standard, scores, snippets.from_us, snippets.to_us, novelty.alarms_per_night)
+    return _Judged(plan, version, snippets, standard, judge(standard, scores, snippets.from_us, snippets.to_us))
 
 
-def _fit_on(novelty: NoveltyTable, reference: Embeddings) -> tuple[NoveltyHead, Standard, NDArray[np.float32]]:
+def _score_rows(day: DayPlan, head: str, item: _Judged) -> pa.Table:
+    names = ("recording_id", "index", "from_us", "to_us", "taken_at")
+    columns: dict[str, Any] = {
+        **_place(day),
+        **{name: item.snippets.rows[name] for name in names},
+        "head": head,
+        "version": item.version,
+        "region": item.plan.region,
+        "score": item.verdict.scores,
+        "probability": item.verdict.probabilities.astype(np.float32),
+        "flagged": item.verdict.flagged,
+    }
+    return rows_of("scores", columns)
+
+
+def _event_rows(day: DayPlan, novelty: NoveltyTable, judged: Sequence[_Judged]) -> list[dict[str, Any]]:
+    """Events of all regions, ranked by how far they stand out of their region's normal; the first are alarms."""
+    found = [(item, event) for item in judged for event in item.verdict.events]
+    order = rank(
+        [item.standard.excess(event.peak_score) for item, event in found], [event.from_us for _, event in found]
+    )
+    allowed = math.ceil(novelty.alarms_per_night)
+    rows = []
+    for place, position in enumerate(order, start=1):
+        item, event = found[position]
+        common = {"head": novelty.name, "version": item.version, "region": item.plan.region}
+        rows.append({**common, "rank": place, "alarm": place <= allowed, **_event_row(day, novelty.name, item, event)})
+    return rows
+
+
+def _fit_on(
+    novelty: NoveltyTable, reference: Embeddings, regions: int
+) -> tuple[NoveltyHead, Standard, NDArray[np.float32]]:
     rule = NightRule(
         events=EventRule(
             threshold=0.0,
@@ -170,7 +208,7 @@ def _fit_on(novelty: NoveltyTable, reference: Embeddings) -> tuple[NoveltyHead, 
             merge_gap_s=novelty.merge_gap_s,
             smooth_s=novelty.smooth_s,
         ),
-        alarms_per_night=novelty.alarms_per_night,
+        alarms_per_night=novelty.alarms_per_night / regions,  # the budget is the camera's, not the region's
         floor_deviations=novelty.floor_mad,
         hysteresis_deviations=novelty.hysteresis_mad,
         exclusion_us=round(novelty.exclusion_s * 1e6),
@@ -193,7 +231,9 @@ def _load(workspace: Workspace, camera: str, version: str) -> tuple[NoveltyHead,
         part, key = name.split(".", 1)
         parts[part][key] = value
     normal = NormalDistribution.from_arrays(parts["normal"])
-    standard = Standard(EventRule(**card["rule"]), normal, card["expected_alarms_per_night"])
+    standard = Standard(
+        EventRule(**card["rule"]), normal, card["median"], card["spread"], card["expected_alarms_per_night"]
+    )
     return head_named(card["detector"], parts["head"]), standard
 
 
@@ -204,30 +244,38 @@ def _thinned(reference: Embeddings, most: int) -> Embeddings:
     return reference.take(np.linspace(0, len(reference) - 1, most).round().astype(np.int64))
 
 
+def _without_alarms(store: Store, reference: Embeddings, paths: Sequence[str]) -> Embeddings:
+    """The reference without what raised an alarm on its day: that is not what the camera usually sees."""
+    keep = np.ones(len(reference), dtype=np.bool_)
+    for path in paths:
+        for row in store.read_table(path, ["started_at", "ended_at", "alarm"]).to_pylist():
+            if row["alarm"]:
+                start, end = ((row[name] - EPOCH) // MICROSECOND for name in ("started_at", "ended_at"))
+                keep &= (reference.to_us <= start) | (reference.from_us >= end)
+    return reference.take(np.flatnonzero(keep))
+
+
 def _distinct(reference: Embeddings) -> Embeddings:
     """The first of each vector: repeated ones (a still scene, a frozen picture) would make all else look sparse."""
     _, first = np.unique(reference.vectors, axis=0, return_index=True)
     return reference.take(np.sort(first).astype(np.int64))
 
 
-def _event_row(
-    day: DayPlan, head: str, version: str, snippets: Embeddings, event: Event, alarm: bool, rank: int, standard: Standard
-) -> dict[str, Any]:
+def _event_row(day: DayPlan, head: str, item: _Judged, event: Event) -> dict[str, Any]:
+    snippets = item.snippets
     started_at, ended_at, peak_at = (EPOCH + at * MICROSECOND for at in (event.from_us, event.to_us, event.peak_us))
-    place = [day.place.campaign, day.place.camera]
-    event_id = short_hash([head, version, place, event.from_us, event.to_us])[:12]
+    told = [head, item.version, item.plan.region, day.place.campaign, day.place.camera, event.from_us, event.to_us]
+    event_id = short_hash(told)[:12]
     began_us = int(snippets.from_us[event.peak_index]) - int(snippets.column("from_us")[event.peak_index])
     return {
         "event_id": event_id,
-        "rank": rank,
-        "alarm": alarm,
         "recording_id": snippets.rows["recording_id"][event.peak_index].as_py(),
         "started_at": started_at,
         "ended_at": ended_at,
         "peak_at": peak_at,
         "peak_us": event.peak_us - began_us,
         "peak_score": event.peak_score,
-        "threshold": standard.rule.threshold,
+        "threshold": item.standard.rule.threshold,
         "keyframe": f"keyframes/{event_id}.jpg",
         "clip": f"events/{event_id}.mp4",
     }

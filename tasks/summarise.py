@@ -33,6 +33,8 @@ from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Recording
 from tasks.receipts import Receipt
 from tasks.workspace import Workspace
 
+RAREST = 1e-7
+"""Probabilities are kept as 32-bit floats; rarer than this, they cannot be told from certainty."""
 MOST_NORMALS = 5000
 """Pictures of the camera's past that memorability is measured against, spread evenly."""
 
@@ -55,7 +57,9 @@ def summarise_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> Receip
             status, message = "failed", str(error)
     outputs = step.outputs if status != "failed" else ()
     seconds = time.perf_counter() - began
-    return Receipt(day.place, step.name, step.scope, step.key, status, outputs, step.inputs, rows, seconds, 0.0, message)
+    return Receipt(
+        day.place, step.name, step.scope, step.key, status, outputs, step.inputs, rows, seconds, 0.0, message
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +79,13 @@ def _summarise(workspace: Workspace, day: DayPlan, steps: DaySteps) -> int:
     recordings = recordings_of_day(day)
     segments = _segments(recordings, frames, summary.segment_s)
     scores = workspace.store.read_table(steps.score.outputs[0]).to_pandas()
+    scores = scores.sort_values(["taken_at", "region"], ignore_index=True)
+    surprise = _surprise(scores["probability"].to_numpy(np.float64))
     starts = _microseconds(scores["taken_at"])
     ends = starts + (scores["to_us"] - scores["from_us"]).to_numpy(np.int64)
     vectors, distinct = _looks(workspace, day, steps, segments)
     raw = Columns(
-        anomaly=anomaly(segments, starts, ends, scores["score"].to_numpy(np.float32)),
+        anomaly=anomaly(segments, starts, ends, surprise),
         memorability=distinct,
         entropy=mean_over_frames(segments, frames.at_us, frames.values("entropy_bits")),
         dynamics=mean_over_frames(segments, frames.at_us, frames.values("motion")),
@@ -92,7 +98,7 @@ def _summarise(workspace: Workspace, day: DayPlan, steps: DaySteps) -> int:
         segments, combined, read_events(workspace, steps), summary.budget_s, vectors, summary.similarity_limit
     )
     reasons = {choice.index: choice.reason for choice in selection.choices}
-    at_frames = _score_at(frames.at_us, starts, ends, scores["score"].to_numpy(np.float64))
+    at_frames = _score_at(frames.at_us, starts, ends, surprise)
     keyframes = [_keyframe(segment, frames, at_frames) for segment in segments]
     owners = [recordings[segment.recording_index] for segment in segments]
     begins = [_start_us(owner) for owner in owners]
@@ -105,7 +111,10 @@ def _summarise(workspace: Workspace, day: DayPlan, steps: DaySteps) -> int:
         "from_us": [segment.from_us - begin for segment, begin in zip(segments, begins, strict=True)],
         "to_us": [segment.to_us - begin for segment, begin in zip(segments, begins, strict=True)],
         "taken_at": pa.array([segment.from_us for segment in segments], pa.timestamp("us", tz="UTC")),
-        **{name: getattr(columns, name).astype(np.float32) for name in ("anomaly", "memorability", "entropy", "dynamics")},
+        **{
+            name: getattr(columns, name).astype(np.float32)
+            for name in ("anomaly", "memorability", "entropy", "dynamics")
+        },
         "score": combined.astype(np.float32),
         "keyframe_us": [at - begin for at, begin in zip(keyframes, begins, strict=True)],
         "chosen": [reasons.get(number, "") for number in range(len(segments))],
@@ -169,15 +178,20 @@ def _looks(
     return vectors, memorability_within(vectors, segments, round(workspace.settings.novelty.exclusion_s * 1e6))
 
 
+def _surprise(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """−log10 of how often a normal score is as high: the scores of regions and heads on one scale."""
+    return np.asarray(-np.log10(np.maximum(1.0 - probability, RAREST)))
+
+
 def _score_at(
     at_us: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64], scores: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Score of the snippet each picture falls into; 0 outside of all."""
-    if not len(starts):
-        return np.zeros(len(at_us))
-    position = np.searchsorted(starts, at_us, side="right") - 1
-    inside = (position >= 0) & (at_us < ends[np.maximum(position, 0)])
-    return np.where(inside, scores[np.maximum(position, 0)], 0.0)
+    """Highest score of the snippets each picture falls into; 0 outside of all."""
+    highest = np.zeros(len(at_us))
+    firsts, lasts = np.searchsorted(at_us, starts), np.searchsorted(at_us, ends)
+    for first, last, score in zip(firsts, lasts, scores, strict=True):
+        highest[first:last] = np.maximum(highest[first:last], score)
+    return highest
 
 
 def _keyframe(segment: Segment, frames: _Frames, scores: NDArray[np.float64]) -> int:

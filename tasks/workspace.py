@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from footage.recordings import PathPattern
 from footage.regions import WHOLE, Region, outline_of
@@ -16,8 +17,6 @@ from lake.registry import Registry
 from lake.store import Store
 from models.encoders.base import EncoderSpec
 from models.encoders.specs import describe
-from zoneinfo import ZoneInfo
-
 
 LOCAL = "local"
 """Third part of an encoder's name where its weights are a file of the workspace and nothing more was said."""

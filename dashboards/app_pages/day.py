@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from dashboards.app_pages.day_details import show_details
 from dashboards.app_pages.shared import Workspace, empty_state, facts, published_day, show_picture, workspace
-from dashboards.charts import ALARM, EVENT, HEALTH, PICKED, STATES, THRESHOLD, Clock, DayData, timeline
+from dashboards.charts import ALARM, EVENT, HEALTH, PICKED, STATES, THRESHOLD, DayData, timeline
+from dashboards.clock import Clock
 from dashboards.media import Entry, Published, day_folder
 from dashboards.queries import (
+    ScoreSeries,
     camera_days,
     coverage_seconds,
     coverage_spans,
@@ -23,10 +25,11 @@ from dashboards.queries import (
     threshold_of,
 )
 from dashboards.snapshot import records
-from dashboards.wording import clock_text, count_text, day_text, duration_text, share_text
+from dashboards.wording import clock_text, count_text, day_text, duration_text, score_text, share_text, strength_text
 from lake.keys import Place
 
 LISTED = 30  # events in the list; the timeline shows all
+ROOM = 4  # events beside the player; of more, the list scrolls
 WINDOWS = {"Whole day": None, "1 h": 3600, "10 min": 600, "1 min": 60}
 CHART = "day_timeline"
 
@@ -46,8 +49,9 @@ def main() -> None:
     published, problem = published_day(shown.site, place)
     found = events(shown.lake, place)
     chosen = _chosen(found)
-    _figures(shown, place, found)
-    _timeline(shown, place, found, chosen)
+    covered = coverage_spans(shown.lake, place, skipped=shown.site.settings.skips(place.camera))
+    _figures(shown, place, found, covered)
+    _timeline(shown, place, found, chosen, covered)
     if problem:
         st.warning(problem, icon=":material/broken_image:")
     elif published is None:
@@ -61,7 +65,7 @@ def main() -> None:
     _events(shown, place, found, chosen, published)
     if published is not None:
         _summary(shown, published)
-    _more(shown, place, published)
+    show_details(shown, place, published, covered)
 
 
 def _run_of(place: Place) -> str:
@@ -158,9 +162,8 @@ def _play_segment(at_s: float) -> None:
 # The parts of the page.
 
 
-def _figures(shown: Workspace, place: Place, found: pd.DataFrame) -> None:
-    spans = _coverage(shown, place)
-    seconds = coverage_seconds(spans)
+def _figures(shown: Workspace, place: Place, found: pd.DataFrame, covered: pd.DataFrame) -> None:
+    seconds = coverage_seconds(covered)
     recorded = sum(seconds.values())
     missed = gaps(shown.lake, shown.site.settings.footage.gap_s, place)
     unwell = health_spans(shown.lake, [place])
@@ -171,7 +174,7 @@ def _figures(shown: Workspace, place: Place, found: pd.DataFrame) -> None:
         ("Corrupt or missing", duration_text(bad) if bad else "none", "Recorded time that could not be analysed"),
         (
             "Gaps",
-            f"{duration_text(missed['gap_s'].sum())} in {len(missed)}" if len(missed) else "none",
+            f"{len(missed)} · {duration_text(missed['gap_s'].sum())}" if len(missed) else "none",
             "Between recordings",
         ),
         ("Unwell", duration_text(unwell["seconds"].sum()) if len(unwell) else "none", "Black, frozen or blurred"),
@@ -183,36 +186,34 @@ def _figures(shown: Workspace, place: Place, found: pd.DataFrame) -> None:
     )
 
 
-def _coverage(shown: Workspace, place: Place) -> pd.DataFrame:
-    return coverage_spans(shown.lake, place, skipped=shown.site.settings.skips(place.camera))
-
-
-def _timeline(shown: Workspace, place: Place, found: pd.DataFrame, chosen: str | None) -> None:
+def _timeline(shown: Workspace, place: Place, found: pd.DataFrame, chosen: str | None, covered: pd.DataFrame) -> None:
     usable = recordings(shown.lake, place)
     usable = usable[usable["status"].isin(["ready", "partial"])]
     series = score_series(shown.lake, place)
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.markdown(_legend(), unsafe_allow_html=True, width="content")
-        with st.container(horizontal=True, width="content"):
-            picked = 0
-            if len(series) > 1:
-                names = [f"{item.head} · {item.region}" for item in series]
-                picked = names.index(st.selectbox("Head", names, label_visibility="collapsed", width=220))
-            options = list(WINDOWS)
-            window = st.segmented_control(
-                "Window", options, default=options[0], required=True, label_visibility="collapsed", key="day_window"
-            )
+    bar = st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center")
+    legend, controls = bar.container(width="stretch"), bar.container(horizontal=True, width="content")
+    with controls:
+        picked = _head_of(found, chosen, series)
+        if len(series) > 1:
+            names = [f"{item.head} · {item.region}" for item in series]
+            key = f"day_head_{chosen}"  # another event brings its own head's curve back
+            picked = names.index(st.selectbox("Head", names, picked, key=key, label_visibility="collapsed", width=260))
+        options = list(WINDOWS)
+        window = st.segmented_control(
+            "Window", options, default=options[0], required=True, label_visibility="collapsed", key="day_window"
+        )
     clock = _clock(shown, usable, found, chosen, WINDOWS[str(window)])
     one = series[picked] if series else None
-    empty = pd.DataFrame({"recording_id": [], "taken_at": pd.to_datetime([], utc=True), "score": []})
+    empty = pd.DataFrame({"recording_id": [], "taken_at": pd.to_datetime([], utc=True), "seconds": [], "score": []})
     data = DayData(
         scores=scores(shown.lake, place, one, (clock.start, clock.end)) if one else empty,
         events=found,
-        coverage=_coverage(shown, place),
+        coverage=covered,
         gaps=gaps(shown.lake, shown.site.settings.footage.gap_s, place),
         health=health_spans(shown.lake, [place]),
         threshold=threshold_of(found, one),
     )
+    legend.markdown(_legend(data), unsafe_allow_html=True)
     st.altair_chart(
         timeline(data, clock, chosen),
         width="stretch",
@@ -222,7 +223,14 @@ def _timeline(shown: Workspace, place: Place, found: pd.DataFrame, chosen: str |
         alt=f"Timeline of {place.camera} on {day_text(place.day)}",
     )
     if one is None:
-        st.caption(f"Not scored yet: run the night for this day with `{shown.command(_run_of(place))}`")
+        st.caption(f"Not scored yet. To run the night for this day: `{shown.command(_run_of(place))}`")
+
+
+def _head_of(found: pd.DataFrame, chosen: str | None, series: Sequence[ScoreSeries]) -> int:
+    """Which of `series` made the chosen event; the first where there is none."""
+    event = found[found["event_id"] == chosen]
+    wanted = [(row.head, row.region) for row in records(event)]
+    return next((at for at, item in enumerate(series) if (item.head, item.region) in wanted), 0)
 
 
 def _clock(
@@ -239,14 +247,17 @@ def _clock(
     return Clock(shown.zone, middle - timedelta(seconds=width_s / 2), middle + timedelta(seconds=width_s / 2))
 
 
-def _legend() -> str:
+def _legend(data: DayData) -> str:
+    """Signs and colours of the timeline: those that the day has."""
+
     def patch(colour: str, word: str, sign: str = "■") -> str:
         return f'<span style="white-space:nowrap"><span style="color:{colour}">{sign}</span> {word}</span>'
 
     marks = [patch(ALARM, "alarm", "▼"), patch(EVENT, "event", "●"), patch(THRESHOLD, "threshold", "┅")]
-    strips = [patch(colour, state) for state, colour in (STATES | HEALTH).items()]
-    words = " &ensp; ".join(marks + strips)
-    return f'<span style="font-size:0.8rem;opacity:0.85">{words}</span>'
+    states = {*data.coverage["state"], *(["gap"] if len(data.gaps) else [])}
+    strips = [patch(colour, state) for state, colour in STATES.items() if state in states]
+    strips += [patch(colour, kind) for kind, colour in HEALTH.items() if kind in set(data.health["kind"])]
+    return f'<span style="font-size:0.8rem;opacity:0.85">{" &ensp; ".join(marks + strips)}</span>'
 
 
 def _events(
@@ -261,7 +272,7 @@ def _events(
         _player(shown, found, str(chosen), media)
     with right:
         st.markdown(f"### {count_text(len(found), 'event')}")
-        with st.container(height=470, border=False):
+        with st.container(height=520 if len(found) > ROOM else "content", border=False):
             for number, row in enumerate(found.head(LISTED).to_dict("records"), start=1):
                 _listed(shown, number, pd.Series(row), media, chosen=row["event_id"] == chosen)
             if len(found) > LISTED:
@@ -300,8 +311,9 @@ def _player(shown: Workspace, found: pd.DataFrame, chosen: str, media: Published
     span = f"{clock_text(event['started_at'], shown.zone)} – {clock_text(event['ended_at'], shown.zone)}"
     recording = f" · `{clip.recording}`" if clip is not None and clip.recording else ""
     st.caption(
-        f"{span} · peak score **{event['peak_score']:.3g}** against a threshold of {event['threshold']:.3g} · "
-        f"rank {event['rank']} · {event['head']}, region {event['region']}{recording}"
+        f"{span} · peak score **{score_text(event['peak_score'])}** against a threshold of "
+        f"{score_text(event['threshold'])} · rank {event['rank']} · "
+        f"{event['head']}, region {event['region']}{recording}"
     )
 
 
@@ -313,8 +325,10 @@ def _listed(shown: Workspace, number: int, event: pd.Series, media: Published, *
             show_picture(media.picture(str(event["keyframe"] or "")), alt=f"Event at {clock}")
         lasted = duration_text((event["ended_at"] - event["started_at"]).total_seconds())
         badge = ":orange-badge[alarm]" if event["alarm"] else ":blue-badge[event]"
+        where = "" if event["region"] == "frame" else f"{event['region']} · "
         words.markdown(
-            f"**{clock}** {badge}  \n:gray[:small[score {event['peak_score']:.3g} · {lasted} · no. {number}]]"
+            f"**{clock}** {badge}  \n"
+            f":gray[:small[{where}{strength_text(event['peak_score'], event['threshold'])} · {lasted} · no. {number}]]"
         )
         button.button(
             ":material/play_arrow:",
@@ -365,106 +379,9 @@ def _segment(shown: Workspace, published: Published, entry: Entry) -> None:
         args=(entry.at_s,),
         type="tertiary",
     )
-    st.caption(f"{entry.reason} · {entry.score:.2f}")
-
-
-def _more(shown: Workspace, place: Place, published: Published | None) -> None:
-    names = ["Contact sheet", "Why these", "Recordings", "Health and gaps", "Versions"]
-    sheet, why, files, unwell, versions = st.tabs(names)
-    with sheet:
-        picture = published.picture(published.contact) if published is not None else None
-        if picture is None:
-            st.caption("The contact sheet comes with the published day.")
-        else:
-            st.image(picture, width="stretch", alt="Contact sheet of the day")
-    with why:
-        if published is None or not published.entries:
-            st.caption("The chosen segments come with the published day.")
-        else:
-            _why(shown, published)
-    with files:
-        _recordings(shown, place)
-    with unwell:
-        _unwell(shown, place)
-    with versions:
-        if published is None or not published.versions:
-            st.caption("The versions that made the day come with the published day.")
-        else:
-            st.json(dict(published.versions), expanded=2)
-
-
-def _why(shown: Workspace, published: Published) -> None:
-    table = pd.DataFrame(
-        [
-            {
-                "time": clock_text(entry.taken_at, shown.zone),
-                "in video": f"{int(entry.at_s) // 60}:{int(entry.at_s) % 60:02d}",
-                "seconds": entry.for_s,
-                "why": entry.reason,
-                "score": entry.score,
-                "anomaly": entry.anomaly,
-                "memorability": entry.memorability,
-                "entropy": entry.entropy,
-                "dynamics": entry.dynamics,
-                "recording": entry.recording,
-                "from": f"{entry.from_us / 1e6:.3f} s",
-            }
-            for entry in published.entries
-        ]
+    st.caption(
+        f"{entry.reason} {entry.score:.2f}" if entry.reason == "score" else f"{entry.reason} · {entry.score:.2f}"
     )
-    bars: dict[str, Any] = {
-        name: st.column_config.ProgressColumn(name, min_value=0, max_value=1, format="%.2f", width="small")
-        for name in ("score", "anomaly", "memorability", "entropy", "dynamics")
-    }
-    st.dataframe(table, hide_index=True, column_config=bars | {"seconds": st.column_config.NumberColumn(format="%.1f")})
-
-
-def _recordings(shown: Workspace, place: Place) -> None:
-    found = recordings(shown.lake, place)
-    table = pd.DataFrame(
-        {
-            "begins": [_clock_or_dash(shown, moment) for moment in found["started_at"]],
-            "lasts": [duration_text(value) if pd.notna(value) else "–" for value in found["duration_s"]],
-            "status": found["status"],
-            "why": found["reason"],
-            "picture": [f"{row.width}×{row.height}" if pd.notna(row.width) else "–" for row in records(found)],
-            "codec": found["codec"],
-            "rate (Hz)": found["rate_hz"].round(2),
-            "MB": (found["bytes"] / 1e6).round(1),
-            "recording": found["path"],
-        }
-    )
-    st.dataframe(table, hide_index=True)
-
-
-def _unwell(shown: Workspace, place: Place) -> None:
-    unwell = health_spans(shown.lake, [place])
-    missed = gaps(shown.lake, shown.site.settings.footage.gap_s, place)
-    spans = _coverage(shown, place)
-    wrong = spans[spans["state"].isin(["corrupt", "missing"])] if len(spans) else spans
-    rows = [(row.started_at, row.ended_at, row.kind, f"measure {row.value:.3g}") for row in records(unwell)]
-    rows += [(row.started_at, row.ended_at, "gap", "no recording") for row in records(missed)]
-    rows += [(row.started_at, row.ended_at, row.state, row.reason) for row in records(wrong)]
-    if not rows:
-        st.caption("The camera was well, and every second was recorded and read.")
-        return
-    table = pd.DataFrame(
-        [
-            {
-                "from": clock_text(start, shown.zone),
-                "to": clock_text(end, shown.zone),
-                "lasts": duration_text((end - start).total_seconds()),
-                "what": what,
-                "why": reason,
-            }
-            for start, end, what, reason in sorted(rows, key=lambda row: row[0])
-        ]
-    )
-    st.dataframe(table, hide_index=True)
-
-
-def _clock_or_dash(shown: Workspace, moment: Any) -> str:
-    return "–" if pd.isna(moment) else clock_text(moment, shown.zone)
 
 
 main()

@@ -1,6 +1,7 @@
 """Night: the last run at a glance: what it covered, what it found, what needs attention."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -22,10 +23,19 @@ from dashboards.charts import coverage_bars
 from dashboards.queries import event_counts, health_spans, top_events
 from dashboards.runs import Night, OpenRun, cameras_of, night, open_run
 from dashboards.snapshot import records
-from dashboards.wording import age_text, clock_text, count_text, day_text, duration_text, moment_text, share_text
+from dashboards.wording import (
+    age_text,
+    clock_text,
+    count_text,
+    day_text,
+    duration_text,
+    moment_text,
+    share_text,
+)
 from lake.keys import Place
 
-TOP_EVENTS = 8
+TOP_EVENTS, MOST_EVENTS = 8, 48
+LINES = 6
 WORDS = {
     "complete": "Every recorded second is accounted for and every step is done.",
     "partial": "The night stopped before everything was done; what is here is right, but not all.",
@@ -62,7 +72,7 @@ def main() -> None:
     with left:
         _coverage(last)
     with right:
-        _ingest(last)
+        _ingest(shown, last)
         _health(shown, last)
 
 
@@ -70,7 +80,8 @@ def _going(shown: Workspace, going: OpenRun) -> None:
     if going.is_silent():
         st.warning(
             f"Run `{going.run_id}` is not closed and its last word, *{going.step}*, was {age_text(going.newest_at)}: "
-            f"it was killed, or is on a long step. If killed, run again; finished work is kept: `{shown.command('run')}`",
+            f"it was killed, or is on a long step. If killed, run again, finished work is kept: "
+            f"`{shown.command('run')}`",
             icon=":material/sync_problem:",
         )
         return
@@ -141,12 +152,25 @@ def _attention(last: Night) -> None:
         return
     with st.container(border=True):
         st.markdown("### :material/notification_important: Needs attention")
-        st.markdown("\n".join(f"- {line}" for line in last.attention))
+        first, rest = last.attention[:LINES], last.attention[LINES:]
+        st.markdown(_bullets(first))
+        if rest:
+            with st.expander(f"{len(rest)} more"):
+                st.markdown(_bullets(rest))
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    escaped = (re.sub(r"([\\`*_\[\]$~<>#:])", r"\\\1", line) for line in lines)
+    return "\n".join(f"- {line}" for line in escaped)
 
 
 def _top_events(shown: Workspace, last: Night) -> None:
-    found = top_events(shown.lake, last.places, TOP_EVENTS)
-    st.markdown("### Worth a look")
+    events, _ = event_counts(shown.lake, last.places)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.markdown("### Worth a look", width="content")
+        listed = min(events, MOST_EVENTS)
+        every = events > TOP_EVENTS and st.toggle("All events" if listed == events else f"The first {listed}")
+    found = top_events(shown.lake, last.places, listed if every else TOP_EVENTS)
     if found.empty:
         st.caption("No event rose above its camera's threshold. The days themselves are under *Day*.")
         return
@@ -164,10 +188,11 @@ def _card(shown: Workspace, row: Mapping[Any, Any]) -> None:
     show_picture(event_picture(shown.site, place, event["keyframe"]), alt=f"{place.camera} at {clock}")
     word = ":orange-badge[alarm]" if event["alarm"] else ":blue-badge[event]"
     st.markdown(f"{word} **{place.camera}** · {place.campaign}  \n{day_text(place.day)}, **{clock}**")
-    above = f"{event['peak_score'] / event['threshold']:.1f}× threshold" if event["threshold"] else ""
+    above = strength_text(event["peak_score"], event["threshold"])
+    where = "" if event["region"] == "frame" else f"{event['region']} · "
     lasted = duration_text((event["ended_at"] - event["started_at"]).total_seconds())
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.caption(f"{above} · {lasted}", width="content")
+        st.caption(f"{where}{above} · {lasted}", width="content")
         st.page_link(DAY_PAGE, label="Open", icon=":material/play_circle:", query_params=link)
 
 
@@ -193,9 +218,9 @@ def _coverage(last: Night) -> None:
         st.dataframe(days[["day", "campaign", "camera"]].assign(**numbers), hide_index=True)
 
 
-def _ingest(last: Night) -> None:
+def _ingest(shown: Workspace, last: Night) -> None:
     st.markdown("### Recordings")
-    counts = " &nbsp;·&nbsp; ".join(f"**{count:,}** {name}" for name, count in last.ingest.items() if count)
+    counts = " &nbsp;·&nbsp; ".join(_counted(name, count) for name, count in last.ingest.items() if count)
     st.markdown(counts or ":gray[Nothing was taken in.]")
     if len(last.problems):
         st.dataframe(
@@ -207,8 +232,13 @@ def _ingest(last: Night) -> None:
                 "reason": st.column_config.TextColumn("Why", width="large"),
             },
         )
-        st.caption("Quarantined files are left where they are. Replace them, then run `afterwatch retry`.")
+        if "quarantined" in set(last.problems["status"]):
+            st.caption(f"Quarantined files are left where they are. Replace them, then: `{shown.command('retry')}`")
     st.page_link(RUNS_PAGE, label="Steps of this run", icon=":material/history:", query_params={"run": last.run_id})
+
+
+def _counted(name: str, count: int) -> str:
+    return f"**{count:,}** {name.removesuffix('s') if count == 1 else name}"
 
 
 def _health(shown: Workspace, last: Night) -> None:

@@ -11,7 +11,7 @@ from dashboards.runs import night, rows_of_run, run_history, steps_of
 from dashboards.snapshot import records
 from dashboards.wording import age_text, count_text, duration_text, moment_text
 
-CHART_RUNS = 40
+CHART_RUNS, FEWEST_BARS = 40, 3
 
 
 def main() -> None:
@@ -25,21 +25,29 @@ def main() -> None:
             shown.command("run"),
         )
         return
-    st.altair_chart(run_bars(history.head(CHART_RUNS), shown.zone), width="stretch", alt="Duration of the last runs")
+    if len(history) >= FEWEST_BARS:
+        st.altair_chart(
+            run_bars(history.head(CHART_RUNS), shown.zone), width="stretch", alt="Duration of the last runs"
+        )
     _table(shown, history)
     runs = list(history["run_id"])
     asked = st.query_params.get("run")
     st.session_state["runs_chosen"] = asked if asked in runs else runs[0]
     began = dict(zip(history["run_id"], history["started_at"], strict=True))
-    chosen = st.selectbox(
-        "Run",
-        runs,
-        key="runs_chosen",
-        format_func=lambda run: f"{moment_text(began[run], shown.zone)} · {run}",
-        on_change=_remember,
-        width=520,
-    )
-    _details(shown, history[history["run_id"] == chosen].iloc[0])
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        chosen = st.selectbox(
+            "Run",
+            runs,
+            key="runs_chosen",
+            format_func=lambda run: f"{moment_text(began[run], shown.zone)} · {run}",
+            on_change=_remember,
+            width=440,
+        )
+        run = history[history["run_id"] == chosen].iloc[0]
+        status_badge(run["status"])
+        if run["status"] != "open":
+            st.page_link(NIGHT_PAGE, label="What it found", icon=":material/nightlight:", query_params={"run": chosen})
+    _details(shown, run)
 
 
 def _remember() -> None:
@@ -79,13 +87,6 @@ def _table(shown: Workspace, history: pd.DataFrame) -> None:
 
 
 def _details(shown: Workspace, run: pd.Series) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"### {moment_text(run['started_at'], shown.zone)}", width="content")
-        status_badge(run["status"])
-        if run["status"] != "open":
-            st.page_link(
-                NIGHT_PAGE, label="What it found", icon=":material/nightlight:", query_params={"run": run["run_id"]}
-            )
     if run["status"] == "open":
         st.info(
             f"Nothing has closed this run: it is going on, or it was killed. "
@@ -117,9 +118,14 @@ def _details(shown: Workspace, run: pd.Series) -> None:
         st.dataframe(steps.assign(seconds=told, decoded_s=decoded), hide_index=True, column_config=_headings())
         st.caption("Work is summed over all workers; it may be longer than the run took.")
     with right:
-        st.markdown(f"#### {count_text(len(rows), 'row')}")
+        st.markdown(f"#### Camera’s days, {count_text(len(rows), 'step')}")
         columns = ["step", "campaign", "camera", "day", "scope", "status", "seconds", "rows", "message"]
-        st.dataframe(rows[columns], hide_index=True, height=320, column_config=_headings() | {"seconds": _seconds()})
+        st.dataframe(
+            rows[columns],
+            hide_index=True,
+            height=min(36 * (len(rows) + 1) + 2, 320),
+            column_config=_headings() | {"seconds": _seconds()},
+        )
 
 
 def _headings() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A camera's night judged: novelty scores, a threshold from the alarm budget, events, and which of them are alarms."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,26 +44,29 @@ class Standard:
     Attributes:
         rule: the event rule with its thresholds.
         normal: distribution of the normal scores.
+        median, spread: of the normal scores; the spread is their robust standard deviation.
         expected_alarms: mean alarms per night on the reference itself.
     """
 
     rule: EventRule
     normal: NormalDistribution
+    median: float
+    spread: float
     expected_alarms: float
+
+    def excess(self, score: float) -> float:
+        """Robust standard deviations above the normal median: what makes regions comparable."""
+        return (score - self.median) / self.spread if self.spread > 0 else math.copysign(math.inf, score - self.median)
 
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """A judged day: float32 scores and float64 probabilities (N,), bool flags (N,), events by rank, and their alarms.
-
-    `alarms` says of each event whether it is within the budget; `events[0]` has the highest peak.
-    """
+    """A judged day of one region: float32 scores and float64 probabilities (N,), bool flags (N,), events by time."""
 
     scores: NDArray[np.float32]
     probabilities: NDArray[np.float64]
     flagged: NDArray[np.bool_]
     events: tuple[Event, ...]
-    alarms: tuple[bool, ...]
 
 
 def fit_camera(
@@ -85,25 +89,22 @@ def fit_camera(
     return head, _standard(scores, from_us, to_us, night, rule), scores
 
 
-def judge(
-    standard: Standard, scores: NDArray[np.float32], from_us: Times, to_us: Times, alarms_per_night: float
-) -> Verdict:
-    """Turn a day's scores into events and alarms.
-
-    The budget's `ceil(alarms_per_night)` highest events are alarms; the others are events below the budget.
-    """
-    found = find_events(from_us, to_us, scores, standard.rule)
-    events = tuple(sorted(found, key=lambda event: (-event.peak_score, event.from_us)))
+def judge(standard: Standard, scores: NDArray[np.float32], from_us: Times, to_us: Times) -> Verdict:
+    """Turn a day's scores of one region into events."""
+    events = tuple(find_events(from_us, to_us, scores, standard.rule))
     flagged = np.zeros(len(scores), dtype=np.bool_)
     for event in events:
         flagged |= (from_us < event.to_us) & (to_us > event.from_us)
-    allowed = math.ceil(alarms_per_night)
-    alarms = tuple(rank < allowed for rank in range(len(events)))
-    return Verdict(scores, standard.normal.fraction_below(scores), flagged, events, alarms)
+    return Verdict(scores, standard.normal.fraction_below(scores), flagged, events)
+
+
+def rank(excesses: Sequence[float], starts_us: Sequence[int]) -> list[int]:
+    """Positions of events by falling excess, earlier ones first among equals."""
+    return sorted(range(len(excesses)), key=lambda position: (-excesses[position], starts_us[position]))
 
 
 def _standard(scores: NDArray[np.float32], from_us: Times, to_us: Times, night: Times, rule: NightRule) -> Standard:
-    spread = robust_spread(scores)[1]
+    median, spread = robust_spread(scores)
     shape = EventRule(
         threshold=0.0,
         low_threshold=-rule.hysteresis_deviations * spread,
@@ -115,7 +116,7 @@ def _standard(scores: NDArray[np.float32], from_us: Times, to_us: Times, night: 
     )
     nights = [ScoredSpans(from_us[night == one], to_us[night == one], scores[night == one]) for one in np.unique(night)]
     found = alarm_threshold(nights, shape, rule.alarms_per_night, rule.floor_deviations)
-    return Standard(shape.at(found.threshold), NormalDistribution.fit(scores), found.expected_per_night)
+    return Standard(shape.at(found.threshold), NormalDistribution.fit(scores), median, spread, found.expected_per_night)
 
 
 def _exclusion_us(rule: NightRule, from_us: Times, to_us: Times) -> int:

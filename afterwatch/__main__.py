@@ -1,0 +1,53 @@
+"""The command line: one verb per thing a person does.
+
+Nothing heavy is imported before a verb needs it. Exit codes: 0 done, 1 the work failed or is incomplete, 2 the call or
+the configuration is wrong.
+"""
+
+import json
+import sys
+
+import typer
+
+from afterwatch import campaigns, lake_verbs, night, serving
+from infra.errors import AfterwatchError
+
+app = typer.Typer(
+    name="afterwatch",
+    help="Process recorded surveillance campaigns overnight; review them by day.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for module in (campaigns, night, lake_verbs, serving):
+    module.register(app)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a verb; errors made on purpose end in one line and an exit code, without a traceback."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = app(args=arguments, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except AfterwatchError as error:
+        _fail(str(error), error.exit_code, arguments)
+    except typer.Exit as leaving:
+        sys.exit(leaving.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("stopped; what was finished is kept, and the next run goes on from there", 130, arguments)
+    except Exception as error:
+        if type(error).__module__.startswith(("click", "typer")) and hasattr(error, "format_message"):
+            _fail(error.format_message(), 2, arguments)
+        raise
+
+
+def _fail(message: str, code: int, arguments: list[str]) -> None:
+    if "--json" in arguments:
+        sys.stdout.write(json.dumps({"error": message}) + "\n")
+    sys.stderr.write(f"afterwatch: {message}\n")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

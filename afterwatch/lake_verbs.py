@@ -1,0 +1,261 @@
+"""Verbs over what is remembered: query, regions, weights, models."""
+
+import getpass
+import json
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from afterwatch.options import JsonOption, SiteOption, print_json, print_table, size
+
+regions_app = typer.Typer(help="Regions of interest: list, add, remove, import, export.", no_args_is_help=True)
+weights_app = typer.Typer(help="Weights of encoders: add, list, verify.", no_args_is_help=True)
+models_app = typer.Typer(help="Heads and their versions: list.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command(epilog='Example: afterwatch query "SELECT camera, count(*) FROM frames GROUP BY camera"')(query)
+    app.add_typer(regions_app, name="regions")
+    app.add_typer(weights_app, name="weights")
+    app.add_typer(models_app, name="models")
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="One SELECT; docs/tables.md lists the tables.")],
+    site: SiteOption = Path("."),
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the lake in SQL (DuckDB). It is read only."""
+    from infra.site import Site
+    from lake.catalogue import connect, select
+    from lake.store import Store
+
+    opened = Site.open(site)
+    rows = select(connect(Store(opened.lake_location, opened.settings.lake_options)), sql)
+    if as_json:
+        print_json({"columns": rows.column_names, "rows": [_plain(row) for row in rows.to_pylist()]})
+    else:
+        print_table(rows.column_names, [tuple(_short(value) for value in row.values()) for row in rows.to_pylist()])
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, date | datetime) else value for name, value in row.items()}
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, list) and len(value) > 4:
+        return f"[{', '.join(f'{item:.3g}' if isinstance(item, float) else str(item) for item in value[:4])}, … {len(value)}]"
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return value
+
+
+@regions_app.command("list", epilog="Example: afterwatch regions list --site site")
+def list_regions(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
+    """List the regions that count now."""
+    rows = _regions(site)
+    if as_json:
+        print_json({"regions": rows})
+    else:
+        print_table(("camera", "region", "corners"), [(row["camera"], row["name"], row["outline"]) for row in rows])
+
+
+@regions_app.command("add", epilog="Example: afterwatch regions add hall-east hatch --box 0.45,0.1,0.3,0.5 --site site")
+def add_region(
+    camera: Annotated[str, typer.Argument(help="Camera it belongs to.")],
+    name: Annotated[str, typer.Argument(help="Name of the region.")],
+    box: Annotated[str | None, typer.Option(help="x,y,width,height in fractions of the picture.")] = None,
+    polygon: Annotated[str | None, typer.Option(help="x,y x,y x,y … in fractions of the picture.")] = None,
+    author: Annotated[str | None, typer.Option(help="Who says so; default: you.")] = None,
+    site: SiteOption = Path("."),
+) -> None:
+    """Add a region, or give one a new outline; the next night embeds it."""
+    from infra.errors import ConfigurationError
+
+    if (box is None) == (polygon is None):
+        raise ConfigurationError("give either --box x,y,width,height or --polygon x,y x,y x,y, in fractions")
+    outline = _outline(name, box, polygon)
+    _say(site, camera, name, [list(point) for point in outline], author)
+    typer.echo(f"{camera}: region {name} with {len(outline)} corners; the next run embeds it")
+
+
+@regions_app.command("remove", epilog="Example: afterwatch regions remove hall-east hatch --site site")
+def remove_region(
+    camera: Annotated[str, typer.Argument(help="Camera it belongs to.")],
+    name: Annotated[str, typer.Argument(help="Name of the region.")],
+    author: Annotated[str | None, typer.Option(help="Who says so; default: you.")] = None,
+    site: SiteOption = Path("."),
+) -> None:
+    """Take a region back; what was embedded of it stays in the lake."""
+    from infra.errors import UnknownNameError
+
+    known = [row["name"] for row in _regions(site) if row["camera"] == camera]
+    if name not in known:
+        raise UnknownNameError(f"region of camera {camera}", name, known)
+    _say(site, camera, name, None, author)
+
+
+@regions_app.command("export", epilog="Example: afterwatch regions export --site site > regions.json")
+def export_regions(site: SiteOption = Path(".")) -> None:
+    """Print the regions as JSON, to be imported elsewhere."""
+    print_json({"regions": _regions(site)})
+
+
+@regions_app.command("import", epilog="Example: afterwatch regions import regions.json --site site")
+def import_regions(
+    file: Annotated[Path, typer.Argument(help="JSON as export prints it.")],
+    author: Annotated[str | None, typer.Option(help="Who says so; default: you.")] = None,
+    site: SiteOption = Path("."),
+) -> None:
+    """Add every region of a JSON file."""
+    from footage.regions import Region, outline_of
+    from infra.errors import ConfigurationError
+
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))["regions"]
+        regions = [(str(row["camera"]), Region(str(row["name"]), outline_of(row["outline"]))) for row in told]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f'{file} is not what "afterwatch regions export" prints: {error}') from None
+    for camera, region in regions:
+        _say(site, camera, region.name, [list(point) for point in region.outline], author)
+    typer.echo(f"{len(regions)} regions imported")
+
+
+def _regions(site: Path) -> list[dict[str, Any]]:
+    from lake.current import statements_now
+    from tasks.workspace import Workspace
+
+    rows = statements_now(Workspace(site).ledger, "regions")
+    return [{"camera": row["camera"], "name": row["key"].split("/", 1)[1], "outline": row["value"]} for row in rows]
+
+
+def _say(site: Path, camera: str, name: str, value: Any, author: str | None) -> None:
+    from lake.ledger import Statement
+    from tasks.workspace import Workspace
+
+    said = Statement(key=f"{camera}/{name}", author=author or getpass.getuser(), value=value, camera=camera)
+    Workspace(site).ledger.say("regions", [said])
+
+
+def _outline(name: str, box: str | None, polygon: str | None) -> tuple[tuple[float, float], ...]:
+    from footage.regions import Region
+    from infra.errors import ConfigurationError
+    from infra.settings import NAME
+
+    if name == "frame" or not NAME.fullmatch(name):
+        raise ConfigurationError(f'"{name}" cannot name a region: "frame" is the whole picture; use letters and digits')
+    try:
+        if box is not None:
+            x, y, width, height = (float(part) for part in box.split(","))
+            return Region.box(name, x, y, width, height).outline
+        points = [tuple(float(part) for part in point.split(",")) for point in (polygon or "").split()]
+        return Region(name, tuple((x, y) for x, y in points)).outline
+    except ValueError as error:
+        raise ConfigurationError(f"{error}; corners are fractions of the picture, as 0.45,0.1,0.3,0.5") from None
+
+
+@weights_app.command("list", epilog="Example: afterwatch weights list --site site")
+def list_weights(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
+    """List the weights that the workspace keeps."""
+    from infra.site import Site
+    from infra.weights import read_weights
+
+    found = read_weights(Site.open(site).weights_folder)
+    rows = [(name, item.path.name, item.sha256, item.licence, dict(item.options)) for name, item in found.items()]
+    if as_json:
+        names = ("encoder", "file", "sha256", "licence", "options")
+        print_json({"weights": [dict(zip(names, row, strict=True)) for row in rows]})
+    else:
+        print_table(("encoder", "file", "sha256", "licence", "options"), rows)
+
+
+@weights_app.command(
+    "add", epilog="Example: afterwatch weights add timm/mobilenetv2_100/local FILE --option pad_type=same --site site"
+)
+def add(
+    encoder: Annotated[str, typer.Argument(help="Encoder they are for, as in the settings.")],
+    file: Annotated[Path, typer.Argument(help="A .safetensors, .pt, .pth or .pyth file; it is copied.")],
+    licence: Annotated[str, typer.Option(help="Licence they come under.")] = "",
+    option: Annotated[list[str] | None, typer.Option(help="name=value for the architecture; repeatable.")] = None,
+    mean: Annotated[str | None, typer.Option(help="Normalisation: r,g,b in the unit range.")] = None,
+    std: Annotated[str | None, typer.Option(help="Normalisation: r,g,b in the unit range.")] = None,
+    site: SiteOption = Path("."),
+) -> None:
+    """Keep a weights file in the workspace, trusted by its hash."""
+    from infra.errors import ConfigurationError
+    from infra.site import Site
+    from infra.weights import add_weights
+    from models.encoders.specs import split_name
+
+    split_name(encoder)
+    details: dict[str, object] = {"licence": licence, "options": dict(_option(text) for text in option or ())}
+    for name, text in (("mean", mean), ("std", std)):
+        if text is not None:
+            parts = text.split(",")
+            if len(parts) != 3:
+                raise ConfigurationError(f"--{name} {text}: give three numbers, as 0.5,0.5,0.5")
+            details[name] = tuple(_value(part) for part in parts)
+    added = add_weights(Site.open(site).weights_folder, encoder, file, details)
+    typer.echo(f"{encoder}: {added.path.name} ({size(added.path.stat().st_size)}, sha256 {added.sha256})")
+
+
+@weights_app.command("verify", epilog="Example: afterwatch weights verify --site site")
+def verify_weights(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
+    """Hash every weights file again and compare."""
+    from infra.site import Site
+    from infra.weights import file_sha256, read_weights
+
+    rows = []
+    for name, item in read_weights(Site.open(site).weights_folder).items():
+        state = "missing" if not item.path.is_file() else "good" if file_sha256(item.path) == item.sha256 else "altered"
+        rows.append({"encoder": name, "file": item.path.name, "state": state})
+    if as_json:
+        print_json({"weights": rows})
+    else:
+        print_table(("encoder", "file", "state"), [tuple(row.values()) for row in rows])
+    if any(row["state"] != "good" for row in rows):
+        raise typer.Exit(1)
+
+
+def _option(text: str) -> tuple[str, object]:
+    from infra.errors import ConfigurationError
+
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise ConfigurationError(f'--option "{text}": write it as name=value')
+    return name, _value(value)
+
+
+def _value(text: str) -> object:
+    """A TOML-like value: true, false, a number, else the text itself."""
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+@models_app.command("list", epilog="Example: afterwatch models list --site site")
+def list_models(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
+    """List the heads that were fitted, by kind, name and version."""
+    from infra.site import Site
+    from lake.registry import Registry
+
+    registry = Registry(Site.open(site).models_folder)
+    rows = []
+    for kind, name, version in registry.versions():
+        card, _ = registry.load(kind, name, version)
+        remark = card.get("remark") or ""
+        rows.append(
+            {"kind": kind, "name": name, "version": version, "usable": card.get("usable", True), "remark": remark}
+        )
+    if as_json:
+        print_json({"models": rows})
+    else:
+        print_table(("kind", "name", "version", "usable", "remark"), [tuple(row.values()) for row in rows])

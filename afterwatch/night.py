@@ -1,0 +1,260 @@
+"""Verbs of the night: plan, run, status, retry, coverage, verify, schedule."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from afterwatch.options import (
+    CameraOption,
+    CampaignOption,
+    DayOption,
+    JsonOption,
+    SiteOption,
+    duration,
+    print_json,
+    print_table,
+    progress_bars,
+    select,
+    size,
+)
+
+if TYPE_CHECKING:
+    from tasks.plan import Selection
+    from tasks.report import NightReport
+    from tasks.workspace import Workspace
+
+UntilOption = Annotated[
+    str | None, typer.Option("--until", help="Start nothing new after this time of day, as 06:00, in the site's zone.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command(epilog="Example: afterwatch plan --site site --camera hall-east")(plan)
+    app.command(epilog="Example: afterwatch run --site site --campaign spring --until 06:00")(run)
+    app.command(epilog="Example: afterwatch status --site site --json")(status)
+    app.command(epilog="Example: afterwatch retry --site site")(retry)
+    app.command(epilog="Example: afterwatch coverage --site site --day 2026-03-02")(coverage)
+    app.command(epilog="Example: afterwatch verify --site site --frames 5")(verify)
+    app.command(epilog="Example: afterwatch schedule --site site")(schedule)
+
+
+def plan(
+    site: SiteOption = Path("."),
+    campaign: CampaignOption = None,
+    camera: CameraOption = None,
+    day: DayOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a run would do, and why: files, hours, shards, time and disk. Nothing is decoded."""
+    from flows.machine import worker_count
+    from tasks.forecast import forecast
+    from tasks.workspace import Workspace
+
+    workspace = Workspace(site)
+    found = forecast(workspace, select(workspace, campaign, camera, day), worker_count(workspace.settings.cluster))
+    if as_json:
+        print_json(found.as_json())
+        return
+    inventory = found.inventory
+    typer.echo(
+        f"{len(inventory.new)} new files ({size(found.new_bytes)}), {len(inventory.present)} present, "
+        f"{len(inventory.gone)} gone; {duration(found.recorded_s)} of known footage"
+    )
+    if found.is_empty:
+        typer.echo("nothing to do: every step's output is there")
+        return
+    rows = [(str(item.place), item.shards, item.seconds, ", ".join(item.steps), item.why) for item in found.days]
+    if rows:
+        print_table(("camera day", "shards", "seconds", "steps", "why"), rows)
+    basis = "measured on earlier runs" if found.measured else "a guess: nothing has run yet"
+    typer.echo(f"about {duration(found.work_s)} of work and {size(found.disk_bytes)} of disk ({basis})")
+
+
+def run(
+    site: SiteOption = Path("."),
+    campaign: CampaignOption = None,
+    camera: CameraOption = None,
+    day: DayOption = None,
+    until: UntilOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the night: process what is new and whatever depends on it, and nothing else."""
+    from tasks.workspace import Workspace
+
+    workspace = Workspace(site)
+    deadline = until_moment(workspace, until)
+    with progress_bars(quiet=as_json) as progress:
+        report = process(workspace, select(workspace, campaign, camera, day), until=deadline, progress=progress)
+    _finish(report, as_json)
+
+
+def retry(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
+    """Take up what failed, and only that: quarantined files and the days of failed steps."""
+    from tasks.workspace import Workspace
+
+    with progress_bars(quiet=as_json) as progress:
+        from tasks.plan import Selection
+
+        report = process(Workspace(site), Selection(), retry=True, progress=progress)
+    _finish(report, as_json)
+
+
+def process(
+    workspace: "Workspace",
+    selection: "Selection",
+    *,
+    until: datetime | None = None,
+    retry: bool = False,
+    progress: Callable[[str, float, float], None],
+) -> "NightReport":
+    """Run a night in this process; where there is nothing to do, without starting an orchestrator."""
+    from flows.machine import worker_count
+    from infra.environment import prepare_orchestrator
+    from infra.lock import night_lock
+    from tasks.forecast import forecast, idle_night
+    from tasks.report import new_report
+
+    with night_lock(workspace.site.state_folder):
+        found = forecast(workspace, selection, worker_count(workspace.settings.cluster), retry=retry)
+        if found.is_empty:
+            return idle_night(workspace, found, selection, new_report())
+    prepare_orchestrator(workspace.site)
+    from flows.nightly import run_night
+
+    return run_night(workspace, selection, until=until, retry=retry, progress=progress)
+
+
+def until_moment(workspace: "Workspace", until: str | None) -> datetime | None:
+    """The next time the clock of the site shows `until`."""
+    from tasks.deadline import next_moment
+
+    return None if until is None else next_moment(until, workspace.settings.zone, datetime.now(UTC))
+
+
+def _finish(report: "NightReport", as_json: bool) -> None:
+    if as_json:
+        print_json(report.as_json())
+    else:
+        print_report(report.as_json())
+    if report.status != "complete":
+        raise typer.Exit(1)
+
+
+def print_report(told: dict[str, Any]) -> None:
+    """A night's report for people."""
+    idle = not any(step["done"] or step["failed"] for step in told["steps"])
+    rest = (
+        "; nothing was to be done: nothing decoded, nothing inferred" if idle and told["status"] == "complete" else ""
+    )
+    typer.echo(f"night {told['run']}: {told['status']}, {duration(told['seconds'])}{rest}")
+    rows = [(step["step"], step["done"], step["skipped"], step["failed"], step["seconds"]) for step in told["steps"]]
+    print_table(("step", "done", "skipped", "failed", "seconds of work"), rows)
+    _print_coverage(told["coverage"])
+    typer.echo(f"decoded {duration(told['decoded_s'])} of footage; {told['events']} events, {told['alarms']} alarms")
+    for line in told["attention"]:
+        typer.echo(f"attention: {line}")
+
+
+def _print_coverage(lines: list[dict[str, Any]]) -> None:
+    names = ("recorded_s", "analysed_s", "skipped_s", "corrupt_s", "missing_s")
+    rows = [(line["campaign"], line["camera"], line["day"], *(float(line[name]) for name in names)) for line in lines]
+    heads = ("campaign", "camera", "day", "recorded s", "analysed s", "skipped s", "corrupt s", "missing s")
+    if rows:
+        print_table(heads, rows)
+
+
+def status(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
+    """Say how the last night went, and whether one is running."""
+    from tasks.history import last_nights
+    from tasks.workspace import Workspace
+
+    told = last_nights(Workspace(site))
+    if as_json:
+        print_json(told)
+        return
+    if told["running"]:
+        typer.echo(
+            f"a night is running: {told['running']['steps']} steps so far, the last {told['running']['age']} ago"
+        )
+    if told["last"] is None:
+        typer.echo(f"no night has been run here yet; start one with: afterwatch run --site {site}")
+    else:
+        print_report(told["last"])
+
+
+def coverage(
+    site: SiteOption = Path("."),
+    campaign: CampaignOption = None,
+    camera: CameraOption = None,
+    day: DayOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Account for every recorded second: analysed, skipped, corrupt or missing."""
+    from lake.current import recordings_now
+    from lake.keys import Place
+    from tasks.plan import plan_days, recordings_of
+    from tasks.report import coverage_of, is_covered
+    from tasks.workspace import Workspace
+
+    workspace = Workspace(site)
+    selection = select(workspace, campaign, camera, day)
+    rows = [
+        row
+        for row in recordings_now(workspace.ledger)
+        if row["camera"] and selection.takes(Place(row["campaign"], row["camera"], row["day"]))
+    ]
+    lines = coverage_of(workspace, plan_days(workspace, recordings_of(workspace, rows)), rows)
+    complete = all(is_covered(line) for line in lines)
+    if as_json:
+        print_json({"coverage": lines, "complete": complete})
+    else:
+        _print_coverage(lines)
+        typer.echo(
+            "every recorded second is accounted for" if complete else "seconds are unaccounted for: run the night"
+        )
+    if not complete:
+        raise typer.Exit(1)
+
+
+def verify(
+    site: SiteOption = Path("."),
+    campaign: CampaignOption = None,
+    camera: CameraOption = None,
+    day: DayOption = None,
+    frames: Annotated[int, typer.Option(min=1, help="Pictures to decode again of each recording.")] = 3,
+    as_json: JsonOption = False,
+) -> None:
+    """Decode a sample of pictures again and compare them with what the lake remembers of them."""
+    from tasks.verify import verify_pictures
+    from tasks.workspace import Workspace
+
+    workspace = Workspace(site)
+    with progress_bars(quiet=as_json) as progress:
+        result = verify_pictures(workspace, select(workspace, campaign, camera, day), frames, progress)
+    if as_json:
+        print_json(result.as_json())
+    else:
+        typer.echo(f"{result.compared} pictures of {result.recordings} recordings decoded again")
+        for line in result.differences:
+            typer.echo(f"differs: {line}")
+        typer.echo("all are as the lake remembers them" if not result.differences else "the footage has changed")
+    if result.differences:
+        raise typer.Exit(1)
+
+
+def schedule(site: SiteOption = Path(".")) -> None:
+    """Serve the night at the times of the settings' [schedule], until stopped."""
+    from infra.environment import prepare_orchestrator
+    from tasks.workspace import Workspace
+
+    workspace = Workspace(site)
+    prepare_orchestrator(workspace.site)
+    from flows.schedule import serve_nightly
+
+    table = workspace.settings.schedule
+    typer.echo(f'serving the night of {workspace.site.root} at "{table.cron}" ({workspace.settings.site.time_zone})')
+    serve_nightly(workspace)
