@@ -36,7 +36,7 @@ def examine_machine(site: Path) -> list[Check]:
 def _checked(what: str, look: Callable[[], str]) -> Check:
     try:
         return Check(what, True, look())
-    except Exception as error:  # a doctor reports whatever is wrong
+    except Exception as error:  # noqa: BLE001 — a doctor reports whatever is wrong
         return Check(what, False, f"{type(error).__name__}: {error}")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import av
 import cv2
@@ -59,7 +60,7 @@ def _opencv(path: Path, step: int) -> int:
     return taken
 
 
-def _pyav(path: Path, step: int, skip_frame: str = "DEFAULT") -> int:
+def _pyav(path: Path, step: int, skip_frame: Literal["DEFAULT", "NONKEY"] = "DEFAULT") -> int:
     taken = 0
     with av.open(str(path)) as container:
         stream = container.streams.video[0]

@@ -1,13 +1,14 @@
 """The one decode pass against its parts: `pass`, `network`, `fan-in`."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.clips import Clip, recording
-from benchmarks.timing import Ratio, Report, core_count, cores, ratio_of, take_turns
+from benchmarks.timing import Ratio, Report, Run, core_count, cores, ratio_of, take_turns
 from benchmarks.workbench import APPEARANCE, CLIP, MOBILENET, FreshSites, Outline, make_site
 from footage.decode import decode
 from footage.probe import probe
@@ -53,7 +54,7 @@ def run_pass(report: Report, clips: Sequence[Clip] = (SMALLER, HD), rounds: int 
             alone = DecodeAlone(path, count)
             report.say(f"pass, {clip.name}, {count} core(s), {count} decoding thread(s), {alone.count} pictures")
             with cores(count):
-                times = take_turns({"decode": alone, "pass": lambda at=count: site.embed(at)}, rounds, report)
+                times = take_turns({"decode": alone, "pass": partial(site.embed, count)}, rounds, report)
             name = f"decoding alone / whole pass, {clip.name}, {count} core" + ("s" if count > 1 else "")
             found.append(Ratio(name, ratio_of(times, "decode", "pass"), ">= 0.8"))
     return found
@@ -107,7 +108,7 @@ def run_fan_in(
     pictures, batch_size = alone.count * len(QUARTERS), ComputeTable().batch_size
     networks = {name: NetworkAlone(loaded(root, name), pictures, batch_size) for name in encoders}
     report.say(f"fan-in, {clip.name}, {len(QUARTERS)} regions × {len(encoders)} encoders, {pictures} pictures for each")
-    runs = {"decode": alone, **networks, "pass": lambda: site.embed(threads)}
+    runs: dict[str, Run] = {"decode": alone, **networks, "pass": lambda: site.embed(threads)}
     times = take_turns(runs, rounds, report)
     name = f"one pass / (decoding once + the networks), {len(QUARTERS)} regions × {len(encoders)} encoders, {clip.name}"
     return [Ratio(name, ratio_of(times, "pass", "decode", *encoders), "<= 1.15")]

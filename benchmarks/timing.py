@@ -58,7 +58,7 @@ def take_turns(runs: Mapping[str, Run], rounds: int, report: Report) -> dict[str
 def ratio_of(times: Mapping[str, list[float]], above: str, *below: str) -> float:
     """Median over the rounds of the time of `above` divided by the sum of those `below`."""
     rounds = zip(times[above], *(times[name] for name in below), strict=True)
-    return median(first / sum(rest) for first, *rest in rounds)
+    return float(median(first / sum(rest) for first, *rest in rounds))
 
 
 def core_count() -> int:

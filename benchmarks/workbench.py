@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from benchmarks.clips import clip_folder
 from infra.errors import AfterwatchError
 from infra.settings import SETTINGS_FILE
 from lake.ledger import Statement
@@ -16,8 +17,6 @@ from tasks.ingest import enter, examine_file
 from tasks.inventory import take_inventory
 from tasks.plan import DayPlan, ShardPlan, plan_days, recordings_of
 from tasks.workspace import Workspace
-
-from benchmarks.clips import clip_folder
 
 APPEARANCE = "handcrafted/appearance"
 MOTION = "handcrafted/motion"
@@ -78,7 +77,9 @@ def embed_all(root: Path, plans: Sequence[ShardPlan], threads: int) -> int:
     outcomes = embed_shards(Workspace(root), plans, threads)
     failed = [outcome.message for outcome in outcomes if outcome.status != "done" or not outcome.rows]
     if failed:
-        raise AfterwatchError(f"the benchmark's own footage could not be embedded: {failed[0]}; see the tests of tasks/")
+        raise AfterwatchError(
+            f"the benchmark's own footage could not be embedded: {failed[0]}; see the tests of tasks/"
+        )
     return sum(outcome.rows for outcome in outcomes)
 
 

@@ -127,6 +127,7 @@ def _curve_layers(data: DayData, clock: Clock, x: alt.X) -> list[alt.Chart]:
 def _event_layers(
     events: pd.DataFrame, clock: Clock, axes: tuple[alt.X, alt.X], selected: str | None
 ) -> list[alt.Chart]:
+    events = events.sort_values("alarm", kind="stable")  # what is drawn last lies on top
     drawn = pd.DataFrame(
         {
             "event_id": events["event_id"],

@@ -4,11 +4,12 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
-from prefect.states import Completed, Failed, State
+from prefect.states import Completed, Failed
 
 from flows.machine import decode_threads
 from flows.runners import ahead, embedding_resources, task_runner
@@ -30,8 +31,6 @@ from tasks.summarise import summarise
 from tasks.workspace import Workspace
 
 FILES_PER_TASK = 32
-
-Result = TypeVar("Result")
 
 
 @flow(name="nightly", flow_run_name="night of {site}", persist_result=False)
@@ -139,11 +138,11 @@ class _Night:
             if receipt.message and receipt.status in ("failed", "partial"):
                 self.report.failures.setdefault(f"{receipt.place}: {receipt.step} failed — {receipt.message}")
 
-    def result(self, future: PrefectFuture[Result], label: str) -> Result | None:
+    def result(self, future: "PrefectFuture[Any]", label: str) -> Any:
         """What a task gave back; None where it failed, which is entered as a failure."""
         try:
             return future.result()
-        except Exception as error:  # a task lost with its worker must not take the night along
+        except Exception as error:  # noqa: BLE001 — a task lost with its worker must not take the night along
             self.report.failures.setdefault(f"{label}: {type(error).__name__}: {error}")
             return None
 
@@ -227,8 +226,8 @@ def _finish_camera(
         return plans, []
     with ahead():
         scored = score.submit(night.root, camera, todo)
-        summarised = summarise.submit(night.root, camera, todo, wait_for=[scored])
-        published = publish.submit(night.root, camera, todo, night.threads, wait_for=[summarised])
+        summarised = summarise.submit(night.root, camera, todo, wait_for=[scored])  # type: ignore[call-overload]  # Prefect types wait_for only beside return_state
+        published = publish.submit(night.root, camera, todo, night.threads, wait_for=[summarised])  # type: ignore[call-overload]  # likewise
     return plans, [scored, summarised, published]
 
 

@@ -86,6 +86,20 @@ def video_stream(container: InputContainer) -> VideoStream | None:
     return next((stream for stream in container.streams.video if not stream.disposition & still), None)
 
 
+def read_packets(container: InputContainer, stream: VideoStream) -> "Generator[_Packet, None, None]":
+    """The stream's packets that hold data and have a time, in decoding order, up to where the file can be read."""
+    while True:
+        try:
+            for packet in container.demux(stream):
+                if packet.size and packet.pts is not None:
+                    yield packet
+        except IndexError:
+            continue  # a packet of a stream that was not announced; reading goes on behind it
+        except FFmpegError:
+            return
+        return
+
+
 class Picture:
     """One decoded picture; conversions are made when first asked for and kept.
 
@@ -197,7 +211,7 @@ class _Decoding:
                     self._left = self._left[self._left > picture.index]
                     yield picture
             except _Damaged:
-                suspect = max(reader.suspect, int(self._left[0]))
+                suspect = max([reader.suspect, *self._left[:1].tolist()])
             except _Unclean:
                 yield from self._straight()
                 continue
@@ -317,7 +331,7 @@ class _Reader:
             self._container.close()
             raise DecodeError(f"{self._path.name} has no video stream any more; if it was replaced, run ingest again")
         self._stream: VideoStream = stream
-        self._packets = self._demux()
+        self._packets = read_packets(self._container, self._stream)
         self._context: VideoCodecContext = stream.codec_context
         self._context.thread_type = "NONE" if self._threads == 1 else "FRAME"
         self._context.thread_count = self._threads
@@ -438,14 +452,6 @@ class _Reader:
     def _position(self, packet: "_Packet") -> int:
         return min(int(np.searchsorted(self._index.pts, packet.pts or 0)), len(self._index) - 1)
 
-    def _demux(self) -> "Generator[_Packet, None, None]":
-        try:
-            for packet in self._container.demux(self._stream):
-                if packet.size and packet.pts is not None:
-                    yield packet
-        except FFmpegError:
-            return  # the same place where the index of this file ends
-
     def _from_key(self, key: int) -> "Iterator[_Packet]":
         """Packets from the key frame with index `key` on, in decoding order."""
         pts = int(self._index.pts[key])
@@ -453,7 +459,7 @@ class _Reader:
             self._packets.close()
             try:
                 self._container.seek(pts, backward=True, any_frame=False, stream=self._stream)
-                self._packets = self._demux()
+                self._packets = read_packets(self._container, self._stream)
             except FFmpegError:
                 self.close()
                 self._open()

@@ -48,7 +48,10 @@ def examine(
         Spans of at least `MINIMUM_S` seconds, in order of time, black before frozen before blurred.
     """
     black = (luminance < BLACK_LUMINANCE) & (entropy_bits < BLACK_ENTROPY_BITS)
-    still = motion < FROZEN_MOTION
+    # After a picture that could not be decoded there is nothing to compare with, and motion reads 0.
+    steps = np.diff(t_us, prepend=t_us[:1])
+    unknown = (motion == 0) & (steps > 1.5 * (np.median(steps[1:]) if len(steps) > 1 else 0.0))
+    still = (motion < FROZEN_MOTION) & ~unknown
     # A picture equal to the one before it tells that both are frozen.
     frozen = (still & (np.arange(len(t_us)) > 0)) | np.append(still[1:], False)
     blurred = (sharpness < BLURRED_SHARE * usual_sharpness) & ~black

@@ -11,7 +11,7 @@ from av.error import ArgumentError, FFmpegError, InvalidDataError
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from footage.decode import REORDER_PACKETS, decode, open_recording, video_stream
+from footage.decode import REORDER_PACKETS, decode, open_recording, read_packets, video_stream
 from footage.index import MICROSECONDS, FrameIndex
 from infra.errors import FootageError
 
@@ -79,34 +79,22 @@ def _read(container: InputContainer) -> Probe:
     context = stream.codec_context
     if context is None:
         raise FootageError("its video is of a codec that is not known here; convert it to H.264, say")
-    pts, keys = _packets(container, stream)
-    if not pts:
+    packets = [(packet.pts or 0, packet.is_keyframe) for packet in read_packets(container, stream)]
+    if not packets:
         raise FootageError("the video stream holds no packets")
-    order, first = np.unique(np.array(pts, dtype=np.int64), return_index=True)
+    pts = np.array([at for at, _ in packets], dtype=np.int64)
+    order, first = np.unique(pts, return_index=True)
     if stream.time_base is None or not context.width or not context.height:
         raise FootageError("the video stream has no time base or picture size")
-    _refuse_jumps_back(np.array(pts, dtype=np.int64), stream.time_base)
+    _refuse_jumps_back(pts, stream.time_base)
     index = FrameIndex(
         order,
-        np.array(keys, dtype=np.bool_)[first],
+        np.array([is_key for _, is_key in packets], dtype=np.bool_)[first],
         stream.time_base,
         declared_us=_declared_us(container, stream, int(order[0])),
-        in_decoding_order=bool(context.has_b_frames) and pts == sorted(pts),
+        in_decoding_order=bool(context.has_b_frames) and bool(np.all(np.diff(pts) >= 0)),
     )
     return Probe(index, context.width, context.height, context.name)
-
-
-def _packets(container: InputContainer, stream: VideoStream) -> tuple[list[int], list[bool]]:
-    pts: list[int] = []
-    keys: list[bool] = []
-    try:
-        for packet in container.demux(stream):
-            if packet.size and packet.pts is not None:
-                pts.append(packet.pts)
-                keys.append(packet.is_keyframe)
-    except FFmpegError:
-        pass  # what was read until here is the recording; the rest counts as missing
-    return pts, keys
 
 
 def _refuse_jumps_back(pts: NDArray[np.int64], time_base: Fraction) -> None:
@@ -116,8 +104,8 @@ def _refuse_jumps_back(pts: NDArray[np.int64], time_base: Fraction) -> None:
     for after in np.flatnonzero(steps < -REORDER_PACKETS * max(usual, 1.0)) + 1:
         # A single wrong stamp is no jump: what lies around it tells.
         before, since = pts[max(0, after - REORDER_PACKETS) : after], pts[after : after + REORDER_PACKETS]
-        if len(since) >= REORDER_PACKETS // 2 and np.median(since) < np.median(before):
-            back_s = float((np.max(before) - np.min(since)) * time_base)
+        if min(len(before), len(since)) >= REORDER_PACKETS // 2 and np.median(since) < np.median(before):
+            back_s = float(int(np.max(before) - np.min(since)) * time_base)
             raise FootageError(f"its clock jumps back by {back_s:.1f} s at picture {after}; cut the file in two there")
 
 

@@ -2,16 +2,18 @@
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from infra.errors import ConfigurationError, FootageError
+from infra.errors import ConfigurationError, FootageError, UnknownNameError
 from infra.settings import NAME
 
-_PART = re.compile(r"\{(campaign|camera|start)(?::([^}]*))?\}")
+_PART = re.compile(r"\{([A-Za-z_]*)(?::([^}]*))?\}")
+_PARTS = ("campaign", "camera", "start")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class PathPattern:
         pattern: path below the footage root without its ending; `{start:…}` is a strptime format.
         zone: zone of the start times.
         default_campaign: campaign where the pattern names none.
+
+    Raises:
+        ConfigurationError: the pattern names a part twice, or one that is not known.
     """
 
     def __init__(self, pattern: str, zone: ZoneInfo, default_campaign: str = "footage") -> None:
@@ -58,13 +63,18 @@ class PathPattern:
         self._expression = re.compile(self._compile())
 
     def _compile(self) -> str:
-        expression, end = "", 0
+        expression, end, seen = "", 0, set()
         for part in _PART.finditer(self.pattern):
+            if part[1] not in _PARTS:
+                raise UnknownNameError("part of footage.pattern", part[1], _PARTS)
+            if part[1] in seen:
+                raise ConfigurationError(f'footage.pattern "{self.pattern}" names {part[1]} twice; name it once')
+            seen.add(part[1])
             expression += re.escape(self.pattern[end : part.start()])
             if part[1] == "start":
                 self._format = part[2] or "%Y-%m-%dT%H-%M-%S"
                 # A format with folders in it spans as many folders of the path.
-                expression += "(?P<start>" + r"[^/]+(?:/[^/]+){%d}" % self._format.count("/") + ")"
+                expression += "(?P<start>" + rf"[^/]+(?:/[^/]+){{{self._format.count('/')}}})"
             else:
                 expression += f"(?P<{part[1]}>[^/]+)"
             end = part.end()
@@ -79,7 +89,9 @@ class PathPattern:
         stem = path.rsplit(".", 1)[0]
         found = self._expression.match(stem)
         if found is None:
-            raise FootageError(f'its path does not fit footage.pattern "{self.pattern}"; rename it or change the pattern')
+            raise FootageError(
+                f'its path does not fit footage.pattern "{self.pattern}"; rename it or change the pattern'
+            )
         parts = found.groupdict()
         campaign, camera = parts.get("campaign") or self._default_campaign, parts["camera"]
         for kind, name in (("campaign", campaign), ("camera", camera)):
@@ -88,10 +100,14 @@ class PathPattern:
                     f'its {kind} "{name}" has characters other than letters, digits, space, ".", "_" and "-"; rename it'
                 )
         try:
-            naive = datetime.strptime(parts["start"], self._format)
-        except ValueError:
-            raise FootageError(f'its start "{parts["start"]}" is no time of the form {self._format}; rename it') from None
-        return Named(campaign, camera, naive.replace(tzinfo=self._zone).astimezone(UTC))
+            told = datetime.strptime(parts["start"], self._format)
+            # A zone in the name itself (%z) says more than the settings.
+            started_at = (told if told.tzinfo else told.replace(tzinfo=self._zone)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise FootageError(
+                f'its start "{parts["start"]}" is no time of the form {self._format}; rename it'
+            ) from None
+        return Named(campaign, camera, started_at)
 
 
 def find_files(root: Path, suffixes: tuple[str, ...]) -> tuple[list[FoundFile], list[tuple[str, str]]]:
@@ -109,13 +125,17 @@ def find_files(root: Path, suffixes: tuple[str, ...]) -> tuple[list[FoundFile], 
         )
     files: list[FoundFile] = []
     problems: list[tuple[str, str]] = []
+    endings = tuple(suffix.lower() for suffix in suffixes)
     for entry, path in _walk(root, "", problems, frozenset()):
-        if not path.lower().endswith(suffixes):
+        if not path.lower().endswith(endings):
             continue
         try:
             told = entry.stat()
         except OSError as error:
             problems.append((path, f"cannot be read: {error.strerror}"))
+            continue
+        if not stat.S_ISREG(told.st_mode):
+            problems.append((path, "it is a device or a pipe, no file"))
             continue
         files.append(FoundFile(path, told.st_size, told.st_mtime_ns))
     return sorted(files, key=lambda file: file.path), problems
@@ -137,10 +157,21 @@ def _walk(
         path = f"{prefix}/{entry.name}" if prefix else entry.name
         if entry.name.startswith("."):
             continue
+        if not _is_unicode(entry.name):
+            problems.append((ascii(path), "its name is not UTF-8; rename it"))
+            continue
         if entry.is_dir():
             yield from _walk(Path(entry.path), path, problems, above | {identity})
         elif entry.is_file() or entry.is_symlink():
             yield entry, path
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8 come from the file system as lone surrogates
+        return False
+    return True
 
 
 def day_of(moment: datetime, zone: ZoneInfo) -> date:

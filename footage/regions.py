@@ -1,6 +1,7 @@
 """Regions of interest: boxes and polygons in fractions of the picture, so that they outlive a change of resolution."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +34,10 @@ class Region:
         if any(not 0.0 <= value <= 1.0 for point in self.outline for value in point):
             raise ValueError(f'region "{self.name}": corners are fractions of the picture, between 0 and 1')
         (left, top), (right, bottom) = self.bounds
-        if right <= left or bottom <= top:
+        (x0, y0), *others = self.outline
+        sides = [(x - x0, y - y0) for x, y in others]
+        flat = all(ax * by == ay * bx for (ax, ay), (bx, by) in itertools.combinations(sides, 2))
+        if right <= left or bottom <= top or flat:
             raise ValueError(f'region "{self.name}" has no area')
 
     @classmethod
@@ -51,7 +55,9 @@ class Region:
     @property
     def is_box(self) -> bool:
         (left, top), (right, bottom) = self.bounds
-        return set(self.outline) == {(left, top), (right, top), (right, bottom), (left, bottom)}
+        corners = {(left, top), (right, top), (right, bottom), (left, bottom)}
+        around = zip(self.outline, (*self.outline[1:], self.outline[0]), strict=True)
+        return set(self.outline) == corners and all(ax == bx or ay == by for (ax, ay), (bx, by) in around)
 
     @property
     def geometry(self) -> str:

@@ -18,7 +18,7 @@ Indices = NDArray[np.int64]
 def grid_us(step_s: float, end_us: int) -> NDArray[np.int64]:
     """Times 0, step, 2·step … below `end_us`, each rounded by itself so that error never adds up."""
     count = int(np.ceil(end_us / (step_s * MICROSECONDS) - 1e-9))
-    return np.rint(np.arange(max(count, 0)) * step_s * MICROSECONDS).astype(np.int64)
+    return np.asarray(np.rint(np.arange(max(count, 0)) * step_s * MICROSECONDS), dtype=np.int64)
 
 
 def sample(index: FrameIndex, policy: EveryNth | AtRate | KeyFrames) -> Indices:
@@ -174,7 +174,8 @@ def _carve(spans: list[CoverageSpan], holes: list[Span]) -> list[CoverageSpan]:
 def _merge(spans: list[CoverageSpan]) -> list[CoverageSpan]:
     merged: list[CoverageSpan] = []
     for span in spans:
-        if merged and (merged[-1].state, merged[-1].reason, merged[-1].to_us) == (span.state, span.reason, span.from_us):
+        last = merged[-1] if merged else None
+        if last is not None and (last.state, last.reason, last.to_us) == (span.state, span.reason, span.from_us):
             span = CoverageSpan(merged.pop().from_us, span.to_us, span.state, span.reason)
         merged.append(span)
     return merged

@@ -25,28 +25,21 @@ def prefetch(items: Iterable[Item], ahead: int) -> Generator[Item, None, None]:
     if ahead < 1:
         raise ValueError(f"ahead is at least 1, got {ahead}")
     done = object()
-    waiting: queue.Queue[object] = queue.Queue(maxsize=ahead)
+    waiting: queue.SimpleQueue[object] = queue.SimpleQueue()
+    room = threading.Semaphore(ahead)  # taken before an item is fetched, given back when it is read
     stopped = threading.Event()
 
-    def offer(item: object) -> bool:
-        while not stopped.is_set():
-            try:
-                waiting.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
     def fetch() -> None:
-        source = iter(items)
+        source: Iterable[Item] = items
         try:
-            for item in source:
-                if not offer(item):
+            source = iterator = iter(items)
+            while room.acquire() and not stopped.is_set():
+                item = next(iterator, done)
+                waiting.put(item)
+                if item is done:
                     break
-            else:
-                offer(done)
-        except BaseException as error:  # handed to the reader, whatever it is
-            offer(_Failure(error))
+        except BaseException as error:  # noqa: BLE001 — handed to the reader, whatever it is
+            waiting.put(_Failure(error))
         finally:
             close = getattr(source, "close", None)
             if close is not None:
@@ -61,7 +54,9 @@ def prefetch(items: Iterable[Item], ahead: int) -> Generator[Item, None, None]:
                 return
             if isinstance(item, _Failure):
                 raise item.error
+            room.release()
             yield item  # type: ignore[misc]  # the queue carries items, the end mark and failures; only items are left
     finally:
         stopped.set()
+        room.release()
         thread.join()

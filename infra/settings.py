@@ -6,10 +6,9 @@ a guess at the one that was meant, and every path stays inside the workspace unl
 
 import re
 import tomllib
-from collections.abc import Mapping
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -24,7 +23,7 @@ Hz = Annotated[float, Field(gt=0, le=1000)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class SiteTable(_Table):
@@ -51,7 +50,7 @@ class FootageTable(_Table):
     """Lets `root` be outside the workspace (a mounted recorder, say). Footage is only ever read."""
     pattern: str = "{campaign}/{camera}/{start:%Y-%m-%dT%H-%M-%S}"
     """Path below `root` without the ending; `{start:…}` is a strptime format."""
-    suffixes: tuple[str, ...] = (".mp4", ".mkv", ".avi", ".mov", ".m4v", ".ts", ".webm")
+    suffixes: Annotated[tuple[str, ...], Field(min_length=1)] = (".mp4", ".mkv", ".avi", ".mov", ".m4v", ".ts", ".webm")
     start_time_zone: str = "UTC"
     """Zone of the start times in file names."""
     shard_s: Seconds = 3600.0
@@ -121,7 +120,7 @@ class NoveltyTable(_Table):
     """Regions that are judged, each against its own past; the whole picture is the region `frame`."""
     neighbours: Annotated[int, Field(ge=1)] = 20
     scaling: Literal["none", "l2", "standardise"] = "standardise"
-    minimum_reference: Annotated[int, Field(ge=2)] = 60
+    minimum_reference: Annotated[int, Field(ge=2)] = 40
     """Earlier snippets below which a day is compared with itself, its own surroundings left out."""
     maximum_reference: Annotated[int, Field(ge=2)] = 20_000
     """Snippets a head is fitted on at most, spread evenly over the reference."""
@@ -259,20 +258,28 @@ class Settings(_Table):
         return ZoneInfo(self.site.time_zone)
 
 
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models_in(inner)]
+
+
 def _field_names(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """Names known at the table that holds `location`, for guessing what an unknown key meant."""
-    names: Mapping[str, Any] = model.model_fields
-    current: Any = model
+    tables = [model]
     for step in location[:-1]:
-        if isinstance(step, int) or not hasattr(current, "model_fields"):
-            continue
-        known = current.model_fields.get(step)
-        if known is None:
-            continue
-        inner = [known.annotation, *getattr(known.annotation, "__args__", ())]
-        current = next((item for item in inner if isinstance(item, type) and issubclass(item, BaseModel)), current)
-        names = current.model_fields
-    return list(names)
+        inner = [
+            found
+            for table in tables
+            if step in table.model_fields
+            for found in _models_in(table.model_fields[str(step)].annotation)
+        ]
+        # Where tables are told apart by their policy, the policy is a step of the location too.
+        told = [
+            table for table in tables if "policy" in table.model_fields and table.model_fields["policy"].default == step
+        ]
+        tables = inner or told or tables
+    return sorted({name for table in tables for name in table.model_fields})
 
 
 def _explain(error: ValidationError, source: Path) -> ConfigurationError:

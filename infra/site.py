@@ -46,7 +46,7 @@ class Site:
     def footage_root(self) -> Path:
         table = self.settings.footage
         if table.allow_outside:
-            return (self.root / table.root).expanduser()
+            return self.root / table.root.expanduser()
         try:
             return self.inside(table.root, "footage.root")
         except ConfigurationError as error:

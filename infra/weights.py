@@ -1,6 +1,7 @@
 """Weights kept in a workspace: `weights/weights.toml` says which file serves which encoder, trusted by its hash."""
 
 import hashlib
+import json
 import re
 import shutil
 import tomllib
@@ -89,17 +90,22 @@ def add_weights(folder: Path, name: str, file: Path, details: Mapping[str, objec
 
     Raises:
         WeightsError: there is no such file.
+        ConfigurationError: `details` names something else, or a value is of the wrong kind.
     """
     if not file.is_file():
         raise WeightsError(f"there is no weights file {file}; give the path of one")
     digest = file_sha256(file)
     target = folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}-{digest[:12]}{file.suffix}"
     folder.mkdir(parents=True, exist_ok=True)
-    if not target.exists():
+    if not target.is_file() or file_sha256(target) != digest:
         unfinished = target.with_name(f".{target.name}.tmp")
         shutil.copyfile(file, unfinished)
         unfinished.replace(target)
-    added = _CHECKED.validate_python({**details, "path": target, "sha256": digest})
+    try:
+        added = _CHECKED.validate_python({**details, "path": target, "sha256": digest})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigurationError(f'weights of "{name}": {first["loc"][-1]}: {first["msg"]}') from None
     _write(folder, {**read_weights(folder), name: added})
     return added
 
@@ -107,11 +113,11 @@ def add_weights(folder: Path, name: str, file: Path, details: Mapping[str, objec
 def _write(folder: Path, entries: Mapping[str, WeightsFile]) -> None:
     lines = []
     for name, weights in sorted(entries.items()):
-        lines += [f'["{name}"]', f'path = "{weights.path.name}"', f'sha256 = "{weights.sha256}"']
+        lines += [f"[{_toml(name)}]", f"path = {_toml(weights.path.name)}", f'sha256 = "{weights.sha256}"']
         if weights.licence:
             lines.append(f"licence = {_toml(weights.licence)}")
         if weights.options:
-            inner = ", ".join(f"{key} = {_toml(value)}" for key, value in sorted(weights.options.items()))
+            inner = ", ".join(f"{_toml(key)} = {_toml(value)}" for key, value in sorted(weights.options.items()))
             lines.append(f"options = {{ {inner} }}")
         lines += [f"{key} = {list(value)}" for key in ("mean", "std") if (value := getattr(weights, key)) is not None]
         lines.append("")
@@ -124,5 +130,5 @@ def _toml(value: Option) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML's escapes are JSON's
     return repr(value)

@@ -5,7 +5,9 @@ the `runs` ledger says at the moment of connecting is what the views show; conne
 """
 
 import json
+import secrets
 from collections.abc import Iterable, Sequence
+from tempfile import gettempdir
 from typing import Any
 
 import duckdb
@@ -35,11 +37,11 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
     for name in STATEMENTS:
         said = [{**row, "value": json.dumps(row["value"])} for row in statements_now(ledger, name)]
         _table_of_rows(connection, name, said)
-    if store.is_local:
-        connection.execute("SET allowed_directories = [?]", [store.location])
-        connection.execute("SET enable_external_access = false")
-    else:
-        connection.execute("SET disabled_filesystems = 'LocalFileSystem'")
+    # What does not fit into memory goes there; DuckDB's own choice is the current folder, which a query could then read.
+    connection.execute("SET temp_directory = ?", [f"{gettempdir()}/afterwatch-{secrets.token_hex(8)}"])
+    connection.execute("SET allowed_directories = [?]", [store.location])
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET python_enable_replacements = false")  # a query sees the lake, not the caller's variables
     connection.execute("SET lock_configuration = true")
     return connection
 
@@ -54,7 +56,8 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence
         statements = duckdb.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise LakeError("the lake is read only: give one SELECT statement")
-        return connection.sql(sql, params=list(parameters)).to_arrow_table()
+        rows: pa.Table = connection.sql(sql, params=list(parameters)).to_arrow_table()
+        return rows
     except duckdb.Error as error:
         raise LakeError(str(error)) from None
 
@@ -70,7 +73,7 @@ def _view_of_files(connection: duckdb.DuckDBPyConnection, store: Store, name: st
 
 
 def _table_of_rows(connection: duckdb.DuckDBPyConnection, name: str, rows: list[dict[str, Any]]) -> None:
-    fields = [field for field in TABLES[name].schema if field.name != VECTOR]
+    fields: list[Any] = [field for field in TABLES[name].schema if field.name != VECTOR]
     schema = pa.schema([*fields, *([(VECTOR, pa.list_(pa.float32()))] if VECTOR in TABLES[name].schema.names else [])])
     connection.register(f"_{name}", pa.Table.from_pylist(rows, schema=schema))
     connection.execute(f"CREATE TABLE {name} AS SELECT * FROM _{name}")

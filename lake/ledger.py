@@ -3,19 +3,23 @@
 import json
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
 
-from infra.errors import UnknownNameError
+from infra.errors import LakeError, UnknownNameError
 from lake.schema import STATEMENTS, TABLES
 from lake.store import Store, rows_of
 
 FINISHED = ("done", "skipped", "partial")
 COMPACT_ABOVE = 64
 """Files of a ledger above which a night merges them into one."""
+MERGED = b"merged"
+READS = 20
+"""Times that a ledger is listed again when files go while it is read; each time a whole merge has come between."""
 
 
 @dataclass(frozen=True)
@@ -85,31 +89,54 @@ class Ledger:
 
     def rows(self, table: str) -> pa.Table:
         """All rows of a ledger table, oldest first; empty where nothing was written yet."""
-        schema = TABLES[table].schema
-        parts = []
-        for name in self._store.names(table):
+        for _ in range(READS):
             try:
-                parts.append(self._store.read_table(name).select(schema.names).cast(schema))
+                return self._rows(table, self._store.names(table))
             except FileNotFoundError:
-                continue  # merged into a newer file while we were reading; its rows are there
-        return pa.concat_tables(parts) if parts else schema.empty_table()
+                continue  # merged into a file that was not there when we listed
+        raise LakeError(f"the ledger {table} changes faster than it can be read; try again")
+
+    def _rows(self, table: str, names: Sequence[str]) -> pa.Table:
+        schema = TABLES[table].schema
+        parts = {name: self._store.read_table(name) for name in names}
+        merges = {name: _merged(part) for name, part in parts.items() if _merged(part)}
+        # What stands in a merged file counts no more by itself, were it never deleted; of equal merges one counts.
+        gone = frozenset[str]().union(*merges.values())
+        gone |= {
+            name
+            for name, sources in merges.items()
+            for other, others in merges.items()
+            if sources < others or (sources == others and name > other)
+        }
+        counting = [part.select(schema.names).cast(schema) for name, part in parts.items() if name not in gone]
+        return pa.concat_tables(counting) if counting else schema.empty_table()
 
     def compact(self, table: str) -> None:
-        """Merge a ledger's many files into one. A reader meanwhile may see a row twice, never miss one."""
+        """Merge a ledger's many files into one; readers meanwhile see every row once, also should this be cut short."""
         names = self._store.names(table)
         if len(names) <= COMPACT_ABOVE:
             return
-        merged = pa.concat_tables([self._store.read_table(name) for name in names])
+        try:
+            rows = self._rows(table, names)
+        except FileNotFoundError:
+            return  # another run is merging them
         # Named after the newest file it holds, so that order by name stays order by time.
-        self._store.write_table(f"{names[-1].removesuffix('.parquet')}-merged.parquet", merged)
+        newest_stem = names[-1].removesuffix(".parquet").split("-merged", 1)[0]
+        target = f"{newest_stem}-merged-{secrets.token_hex(4)}.parquet"
+        self._store.write_table(target, rows.replace_schema_metadata({MERGED: json.dumps(names)}))
         for name in names:
-            self._store.delete(name)
+            with suppress(FileNotFoundError):
+                self._store.delete(name)
 
     def _append(self, table: str, rows: pa.Table, moment: datetime) -> str:
         stamp = moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")
         path = f"{table}/{stamp}-{secrets.token_hex(4)}.parquet"
         self._store.write_table(path, rows)
         return path
+
+
+def _merged(part: pa.Table) -> frozenset[str]:
+    return frozenset(json.loads((part.schema.metadata or {}).get(MERGED, b"[]")))
 
 
 def newest(rows: Sequence[dict[str, Any]], keys: Sequence[str], moment: str) -> list[dict[str, Any]]:

@@ -74,7 +74,7 @@ class Registry:
             raise LakeError(
                 f'there is no {kind} model {name} {version}; list them with "afterwatch models list"'
             ) from None
-        except (ValueError, SafetensorError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise LakeError(f"{folder} is damaged ({error}); delete it and run again") from None
         return card, arrays
 

@@ -13,7 +13,7 @@ from infra.errors import UnknownNameError
 MOMENT = pa.timestamp("us", tz="UTC")
 VECTOR = "vector"
 
-_PLACE = [
+_PLACE: list[tuple[str, pa.DataType, str]] = [
     ("campaign", pa.string(), "name of the campaign"),
     ("camera", pa.string(), "name of the camera"),
     ("day", pa.date32(), "day of the recording's start, in the site's time zone"),

@@ -32,8 +32,9 @@ class Store:
         protocol = location.split("://", 1)[0] if "://" in location else "file"
         if protocol not in fsspec.available_protocols():
             raise UnknownNameError("object store", protocol, fsspec.available_protocols())
-        self.filesystem = fsspec.filesystem(protocol, **self.options)
         self.is_local = protocol == "file"
+        # Other processes write to the same store: a listing that was remembered would hide what they have done.
+        self.filesystem = fsspec.filesystem(protocol, **{"use_listings_cache": False, **self.options})
 
     def url(self, path: str) -> str:
         """Where DuckDB and fsspec find `path`."""
@@ -65,9 +66,10 @@ class Store:
                 _write_local(Path(self.url(path)), content)
             else:
                 self.filesystem.pipe_file(self.url(path), content)
-        except OSError as error:
+        except Exception as error:  # object stores' clients have errors of their own
+            reason = getattr(error, "strerror", None) or error
             raise LakeError(
-                f"{self.url(path)} cannot be written: {error.strerror or error}; free space or grant access, then run again"
+                f"{self.url(path)} cannot be written: {reason}; free space or grant access, then run again"
             ) from error
 
     def read_bytes(self, path: str) -> bytes:
@@ -83,13 +85,15 @@ class Store:
         bits, but none of 16.
         """
         kinds = {field.name: field.type for field in rows.schema}
+        texts: Any = [name for name, kind in kinds.items() if pa.types.is_string(kind)]
+        measures: Any = [name for name, kind in kinds.items() if kind in (pa.float32(), pa.float64())]
         buffer = io.BytesIO()
         pq.write_table(
             rows,
             buffer,
             compression="zstd",
-            use_dictionary=[name for name, kind in kinds.items() if pa.types.is_string(kind)],
-            use_byte_stream_split=[name for name, kind in kinds.items() if kind in (pa.float32(), pa.float64())],
+            use_dictionary=texts,
+            use_byte_stream_split=measures,
             row_group_size=ROW_GROUP_ROWS,
         )
         self.write_bytes(path, buffer.getvalue())
@@ -136,7 +140,7 @@ def _is_column(value: Any) -> bool:
     return hasattr(value, "__len__") and not isinstance(value, str)
 
 
-def _array(value: Any, kind: pa.DataType, count: int) -> pa.Array:
+def _array(value: Any, kind: pa.DataType, count: int) -> "pa.Array[Any]":
     if not _is_column(value):
         return pa.array([value] * count, type=kind)
     if pa.types.is_fixed_size_list(kind):

@@ -36,13 +36,13 @@ class Embeddings:
     @property
     def to_us(self) -> NDArray[np.int64]:
         """int64 (N,), end of each span, exclusive."""
-        return self.from_us + self.column("to_us") - self.column("from_us")
+        return np.asarray(self.from_us + self.column("to_us") - self.column("from_us"), dtype=np.int64)
 
     def column(self, name: str) -> NDArray[Any]:
-        return self.rows[name].to_numpy()
+        return np.asarray(self.rows[name].to_numpy())
 
     def take(self, positions: NDArray[np.int64]) -> "Embeddings":
-        return Embeddings(self.vectors[positions], self.rows.take(pa.array(positions)))
+        return Embeddings(self.vectors[positions], self.rows.take(positions))
 
 
 def read_embeddings(store: Store, paths: Sequence[str]) -> Embeddings:
@@ -57,12 +57,12 @@ def read_embeddings(store: Store, paths: Sequence[str]) -> Embeddings:
         schema = TABLES["embeddings"].schema
         empty = schema.remove(schema.get_field_index(VECTOR)).empty_table()
         return Embeddings(np.empty((0, 0), dtype=np.float32), empty)
-    spaces = {part["space"][0].as_py() for part in filled}
+    spaces = {str(space) for part in filled for space in part["space"].unique().to_pylist()}
     if len(spaces) > 1:
         raise LakeError(f"vectors of different spaces cannot be compared: {sorted(spaces)}; read them one by one")
     whole = pa.concat_tables(filled).sort_by(
         [("taken_at", "ascending"), ("recording_id", "ascending"), ("index", "ascending")]
     )
-    lists = whole[VECTOR].combine_chunks()
+    lists: Any = whole[VECTOR].combine_chunks()
     vectors = np.asarray(lists.flatten()).reshape(len(lists), lists.type.list_size).astype(np.float32)
     return Embeddings(vectors, whole.drop_columns([VECTOR]))

@@ -60,7 +60,7 @@ def _run(running: EmbeddingPass, plan: ShardPlan) -> ShardOutcome:
         result: ShardResult = running.run(plan)
     except MemoryError:
         message = "out of memory; lower compute.batch_size or footage.shard_s, or use fewer workers"
-    except Exception as error:  # one recording must not stop the night: it is reported, and tried again
+    except Exception as error:  # noqa: BLE001 — one recording must not stop the night: it is reported, and tried again
         message = f"{type(error).__name__}: {error}" if not isinstance(error, AfterwatchError) else str(error)
     else:
         seconds = time.perf_counter() - began

@@ -160,7 +160,7 @@ def _seconds_of(new_bytes: int, rows: Sequence[Row]) -> float:
     if not usable:
         return new_bytes / 250_000  # 2 Mbit/s, a usual fixed camera
     per_second = sum(row["bytes"] for row in usable) / (sum(row["duration_us"] for row in usable) / MICROSECONDS)
-    return new_bytes / per_second
+    return float(new_bytes / per_second)
 
 
 def known_places(workspace: Workspace) -> list[Place]:

@@ -31,6 +31,7 @@ from dashboards.wording import (
     duration_text,
     moment_text,
     share_text,
+    strength_text,
 )
 from lake.keys import Place
 
@@ -187,12 +188,12 @@ def _card(shown: Workspace, row: Mapping[Any, Any]) -> None:
     clock = clock_text(event["peak_at"], shown.zone)
     show_picture(event_picture(shown.site, place, event["keyframe"]), alt=f"{place.camera} at {clock}")
     word = ":orange-badge[alarm]" if event["alarm"] else ":blue-badge[event]"
-    st.markdown(f"{word} **{place.camera}** · {place.campaign}  \n{day_text(place.day)}, **{clock}**")
+    where = "" if event["region"] == "frame" else f" · {event['region']}"
+    st.markdown(f"{word} **{place.camera}**{where} · {place.campaign}  \n{day_text(place.day)}, **{clock}**")
     above = strength_text(event["peak_score"], event["threshold"])
-    where = "" if event["region"] == "frame" else f"{event['region']} · "
     lasted = duration_text((event["ended_at"] - event["started_at"]).total_seconds())
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.caption(f"{where}{above} · {lasted}", width="content")
+        st.caption(f"{above} · {lasted}", width="content")
         st.page_link(DAY_PAGE, label="Open", icon=":material/play_circle:", query_params=link)
 
 

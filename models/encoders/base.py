@@ -18,6 +18,7 @@ Kind = Literal["frame", "snippet"]
 Pixels = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
 
+
 @dataclass(frozen=True)
 class EncoderSpec:
     """Everything that decides a vector.
@@ -63,8 +64,16 @@ class EncoderSpec:
     def space(self) -> str:
         """Identity of the vectors: readable name, then a hash of all the fields above."""
         told = json.dumps(
-            [self.name, self.kind, self.input_size, self.weights, self.preprocessing, self.snippet_frames,
-             self.snippet_rate_hz, self.version]
+            [
+                self.name,
+                self.kind,
+                self.input_size,
+                self.weights,
+                self.preprocessing,
+                self.snippet_frames,
+                self.snippet_rate_hz,
+                self.version,
+            ]
         )
         readable = re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
         return f"{readable}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"

@@ -194,7 +194,7 @@ class NearestNeighbours:
         """Mean distance of new vectors to their k nearest reference rows, float32 (N,); see `Head.score`."""
         return self.score_neighbours(*self.normal.nearest(vectors, self.normal.neighbours))
 
-    def score_neighbours(self, indices: Indices, distances: Distances) -> Scores:
+    def score_neighbours(self, indices: Indices, distances: Distances) -> Scores:  # noqa: ARG002 — LOF needs them
         """Mean distance of rows whose k nearest reference rows are known."""
         return np.asarray(distances.mean(axis=1), dtype=np.float32)
 

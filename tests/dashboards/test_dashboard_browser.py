@@ -77,8 +77,8 @@ def test_a_published_day_opens_and_an_event_plays(address: str) -> None:
         assert page.evaluate(f"{video}.error") is None
         assert page.evaluate(f"{video}.videoWidth") == 320
 
-        # The mark of the first event: a click on the timeline plays that one.
-        page.locator("[data-testid=stVegaLiteChart] svg g.mark-symbol path").first.click()
+        # The mark of the alarm, which lies on top: a click on the timeline plays that one.
+        page.locator("[data-testid=stVegaLiteChart] svg g.mark-symbol path").last.click()
         page.wait_for_url("**event=gate-event-0**")
         page.wait_for_function(f"{video}.currentTime > {CLIP_PEAK_S} + 0.5 && !{video}.paused && !{video}.error")
         browser.close()

@@ -1,0 +1,112 @@
+"""The benchmarks: their names, the shape of what they give, and the arithmetic of their ratios. No time is judged."""
+
+import json
+import os
+from functools import partial
+
+import av
+import numpy as np
+import pytest
+
+from benchmarks import suite
+from benchmarks.child import peak_bytes
+from benchmarks.clips import KEY_EVERY, RATE_HZ, Clip, recording
+from benchmarks.decoding import run_decode
+from benchmarks.passes import run_fan_in, run_pass
+from benchmarks.timing import Report, cores, ratio_of, take_turns
+from benchmarks.workbench import APPEARANCE, FreshSites, make_site
+from footage.probe import content_hash, probe
+from infra.errors import UnknownNameError
+
+TINY = Clip(160, 96, 5)
+QUIET = Report(quiet=True)
+
+
+def test_every_benchmark_of_the_documentation_is_there() -> None:
+    assert set(suite.BENCHMARKS) == {"decode", "pass", "network", "fan-in", "peer", "scale", "idle"}
+
+
+def test_an_unknown_name_lists_the_known() -> None:
+    with pytest.raises(UnknownNameError, match=r'benchmark "fanin" — did you mean "fan-in"\?') as raised:
+        suite.run_benchmarks("fanin", quiet=True)
+    assert set(raised.value.known) == {*suite.BENCHMARKS, "all"}
+
+
+def test_a_result_has_its_name_and_ratios_with_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(suite.BENCHMARKS, "pass", partial(run_pass, clips=(TINY,), rounds=1))
+
+    results = suite.run_benchmarks("pass", quiet=True)
+
+    assert json.loads(json.dumps(results)) == results
+    assert [result["bench"] for result in results] == ["pass"]
+    assert {frozenset(ratio) for ratio in results[0]["ratios"]} == {frozenset({"name", "value", "target"})}
+    assert all(ratio["value"] > 0 and ratio["target"] == ">= 0.8" for ratio in results[0]["ratios"])
+
+
+def test_all_runs_each_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in suite.BENCHMARKS:
+        monkeypatch.setitem(suite.BENCHMARKS, name, lambda _: [])
+    assert [result["bench"] for result in suite.run_benchmarks("all", quiet=True)] == list(suite.BENCHMARKS)
+
+
+def test_progress_goes_to_stderr_unless_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    run_decode(Report(quiet=False), TINY, rounds=1)
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert "every picture, 150 pictures" in told.err
+    run_decode(QUIET, TINY, rounds=1)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_networks_of_a_fan_in_are_all_in_its_one_pass() -> None:
+    (ratio,) = run_fan_in(QUIET, TINY, encoders=(APPEARANCE,), rounds=1)
+    assert "4 regions × 1 encoders" in ratio.name
+    assert ratio.value > 0
+
+
+def test_a_recording_has_the_pictures_a_camera_would_write() -> None:
+    index = probe(recording(TINY)).index
+    assert len(index) == TINY.seconds * RATE_HZ
+    assert set(np.diff(index.keys)) == {KEY_EVERY}
+    with av.open(str(recording(TINY))) as container:
+        assert container.streams.video[0].codec_context.has_b_frames
+
+
+def test_recordings_of_other_numbers_are_other_files_with_the_same_pictures() -> None:
+    first, second = recording(TINY, 0), recording(TINY, 1)
+    assert content_hash(first) != content_hash(second)
+    assert np.array_equal(probe(first).index.pts, probe(second).index.pts)
+
+
+def test_a_fresh_site_embeds_the_same_each_time() -> None:
+    site = FreshSites(make_site([recording(TINY)], [APPEARANCE]))
+    rows = [site.embed(1) for _ in range(2)]
+    assert rows == [2 * TINY.seconds] * 2  # statistics and vectors, one picture a second each
+
+
+def test_runs_take_turns_and_the_order_turns_round() -> None:
+    order: list[str] = []
+    times = take_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3, QUIET)
+    assert "".join(order) == "abbaab"
+    assert {name: len(taken) for name, taken in times.items()} == {"a": 3, "b": 3}
+
+
+def test_a_ratio_is_the_median_of_the_rounds_not_the_ratio_of_sums() -> None:
+    times = {"whole": [3.0, 40.0, 5.0], "one": [1.0, 5.0, 1.0], "other": [1.0, 5.0, 1.0]}
+    assert ratio_of(times, "whole", "one", "other") == 2.5
+
+
+def test_cores_are_held_and_given_back() -> None:
+    before = os.sched_getaffinity(0)
+    with cores(1):
+        assert len(os.sched_getaffinity(0)) == 1
+    assert os.sched_getaffinity(0) == before
+
+
+def test_peak_memory_is_this_process_s_and_never_falls() -> None:
+    before = peak_bytes()
+    block = np.ones(100_000_000, np.uint8)
+    raised = peak_bytes()
+    del block
+    assert raised >= 100_000_000
+    assert min(raised, peak_bytes()) >= 0.99 * max(raised, before)  # the system counts pages in lots
