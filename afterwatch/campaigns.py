@@ -39,6 +39,9 @@ def demo(
     footage: Annotated[
         Path | None, typer.Option(help="Real recordings, <camera>/<start>.mp4, instead of synthetic ones.")
     ] = None,
+    small: Annotated[
+        bool, typer.Option("--small", help="A smaller synthetic campaign, in a quarter of the time.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Process a small campaign with known truth (or your footage), and say what was found.
@@ -48,7 +51,7 @@ def demo(
     from afterwatch.demonstration import demonstrate, print_findings
 
     with progress_bars(quiet=as_json) as progress:
-        findings = demonstrate(path, footage, progress)
+        findings = demonstrate(path, footage, progress, small=small)
     if as_json:
         print_json(findings.as_json())
     else:

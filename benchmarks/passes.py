@@ -1,5 +1,6 @@
 """The one decode pass against its parts: `pass`, `network`, `fan-in`."""
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from tasks.workspace import Workspace
 
 HD = Clip(1920, 1080, 60)
 SMALLER = Clip(1280, 720, 60)
+HALF_A_MINUTE = Clip(1920, 1080, 30)
 QUARTERS: tuple[Outline, ...] = tuple(
     Region.box("quarter", x, y, 0.4, 0.4).outline for x in (0.05, 0.55) for y in (0.05, 0.55)
 )
@@ -44,7 +46,11 @@ class DecodeAlone:
 
 
 def run_pass(report: Report, clips: Sequence[Clip] = (SMALLER, HD), rounds: int = 3) -> list[Ratio]:
-    """Decoding alone ÷ the whole pass with a handcrafted encoder and the statistics of every picture."""
+    """Decoding alone ÷ the whole pass with a handcrafted encoder and the statistics of every picture.
+
+    Once on all cores in wall time, and once on a single core, which is what a worker of a night has, in CPU time: there
+    nothing can overlap, and what others do on that core does not count.
+    """
     found = []
     for clip in clips:
         path = recording(clip)
@@ -54,8 +60,10 @@ def run_pass(report: Report, clips: Sequence[Clip] = (SMALLER, HD), rounds: int 
             alone = DecodeAlone(path, count)
             report.say(f"pass, {clip.name}, {count} core(s), {count} decoding thread(s), {alone.count} pictures")
             with cores(count):
-                times = take_turns({"decode": alone, "pass": partial(site.embed, count)}, rounds, report)
-            name = f"decoding alone / whole pass, {clip.name}, {count} core" + ("s" if count > 1 else "")
+                clock = time.process_time if count == 1 else time.perf_counter
+                times = take_turns({"decode": alone, "pass": partial(site.embed, count)}, rounds, report, clock)
+            how = f"{count} cores, wall time" if count > 1 else "1 core, CPU time"
+            name = f"decoding alone / whole pass, {clip.name}, {how}"
             found.append(Ratio(name, ratio_of(times, "decode", "pass"), ">= 0.8"))
     return found
 
@@ -98,7 +106,7 @@ def run_network(report: Report, clip: Clip = HD, encoder: str = CLIP, rounds: in
 
 
 def run_fan_in(
-    report: Report, clip: Clip = HD, encoders: Sequence[str] = (MOBILENET, CLIP), rounds: int = 2
+    report: Report, clip: Clip = HALF_A_MINUTE, encoders: Sequence[str] = (MOBILENET, CLIP), rounds: int = 3
 ) -> list[Ratio]:
     """One pass for four regions and two encoders ÷ (decoding once + both networks on ready pictures)."""
     path, threads = recording(clip), core_count()

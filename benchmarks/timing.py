@@ -12,6 +12,7 @@ from statistics import median
 import cv2
 
 Run = Callable[[], object]
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -37,19 +38,21 @@ class Report:
             print(text, file=sys.stderr, flush=True)
 
 
-def seconds(run: Run) -> float:
-    """Wall time of one call."""
-    began = time.perf_counter()
+def seconds(run: Run, clock: Clock = time.perf_counter) -> float:
+    """Time that one call takes, wall time unless the clock is another."""
+    began = clock()
     run()
-    return time.perf_counter() - began
+    return clock() - began
 
 
-def take_turns(runs: Mapping[str, Run], rounds: int, report: Report) -> dict[str, list[float]]:
-    """Wall times of every run, `rounds` of each, the order turned round each time (A B, B A, A B)."""
+def take_turns(
+    runs: Mapping[str, Run], rounds: int, report: Report, clock: Clock = time.perf_counter
+) -> dict[str, list[float]]:
+    """Times of every run, `rounds` of each, the order turned round each time (A B, B A, A B)."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds):
         for name in list(runs) if number % 2 == 0 else reversed(list(runs)):
-            times[name].append(seconds(runs[name]))
+            times[name].append(seconds(runs[name], clock))
     for name, taken in times.items():
         report.say(f"  {name}: {', '.join(f'{value:.2f}' for value in taken)} s")
     return times

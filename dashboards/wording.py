@@ -37,11 +37,11 @@ def score_text(score: float) -> str:
 
 
 def strength_text(score: float, threshold: float) -> str:
-    """How far a score is above its threshold: `1.4× threshold`, `> 1,000× threshold`; without one, the score itself."""
+    """How far a score is above its threshold: `1.4× threshold`, `over 1,000× threshold`; without one, the score itself."""
     if not threshold > 0:
         return f"score {score_text(score)}"
     ratio = score / threshold
-    told = f"{ratio:.1f}" if ratio < 10 else f"{ratio:.0f}" if ratio < 1000 else "> 1,000"
+    told = f"{ratio:.1f}" if ratio < 10 else f"{ratio:.0f}" if ratio < 1000 else "over 1,000"
     return f"{told}× threshold"
 
 

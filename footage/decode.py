@@ -425,10 +425,13 @@ class _Reader:
         try:
             frames = self._frames(packet, at)
         except _Damaged:
-            # What one thread holds back for the sake of order was decoded before the error, and is sound.
-            if self._threads == 1 and naming.may_skip and packet is not None:
-                drained = self._decoded(None, at, naming, keys)
-                yield from (picture for picture in drained if picture.index != at)
+            # What one thread holds back for the sake of order was decoded before the error, and is sound. Where it has
+            # to be counted, only what belongs to earlier groups is known by its number.
+            if self._threads == 1 and packet is not None:
+                group = self._index.keys[np.searchsorted(self._index.keys, at, side="right") - 1]
+                for picture in self._decoded(None, at, naming, keys):
+                    if picture.index != at and (naming.may_skip or picture.index < group):
+                        yield picture
             raise
         for frame in frames:
             number = naming.number(frame)

@@ -160,9 +160,14 @@ def _walk(
         if not _is_unicode(entry.name):
             problems.append((ascii(path), "its name is not UTF-8; rename it"))
             continue
-        if entry.is_dir():
+        try:
+            is_folder, is_file = entry.is_dir(), entry.is_file() or entry.is_symlink()
+        except OSError as error:
+            problems.append((path, f"cannot be read: {error.strerror}"))
+            continue
+        if is_folder:
             yield from _walk(Path(entry.path), path, problems, above | {identity})
-        elif entry.is_file() or entry.is_symlink():
+        elif is_file:
             yield entry, path
 
 

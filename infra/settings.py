@@ -289,6 +289,8 @@ def _explain(error: ValidationError, source: Path) -> ConfigurationError:
         if item["type"] == "extra_forbidden":
             unknown = UnknownNameError("setting", str(item["loc"][-1]), _field_names(Settings, item["loc"]))
             lines.append(f"{place}: {unknown}")
+        elif item["type"] == "union_tag_not_found":
+            lines.append(f'{place}: needs policy, one of "every_nth", "rate" and "key_frames"')
         else:
             value = "" if isinstance(item["input"], dict) else f" (got {item['input']!r})"
             lines.append(f"{place}: {item['msg'].removeprefix('Value error, ')}{value}")

@@ -1,6 +1,6 @@
 """When a night has to stop starting things."""
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from infra.errors import ConfigurationError
@@ -19,3 +19,8 @@ def next_moment(clock: str | time, zone: ZoneInfo, now: datetime) -> datetime:
     here = now.astimezone(zone)
     moment = datetime.combine(here.date(), wanted, tzinfo=zone)
     return moment if moment > here else datetime.combine(here.date() + timedelta(days=1), wanted, tzinfo=zone)
+
+
+def deadline_of(until: time | None, zone: ZoneInfo) -> datetime | None:
+    """The next moment a clock in `zone` shows `until`; None where nothing is said."""
+    return None if until is None else next_moment(until, zone, datetime.now(UTC))

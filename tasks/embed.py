@@ -1,14 +1,15 @@
 """Embed: one decode pass over a group of shards, for every product that is not there yet."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from prefect import get_run_logger, task
 from prefect.runtime import task_run
 
 from infra.errors import AfterwatchError
-from tasks.embedding import EmbeddingPass, ShardResult
+from tasks.embedding import EmbeddingPass, ShardResult, reason_of
 from tasks.encoders import load_encoder
 from tasks.plan import Product, ShardPlan
 from tasks.receipts import ShardOutcome
@@ -51,22 +52,27 @@ def embed_shards(
         else:
             outcomes.append(_run(running, plan))
     running.finish()
-    return outcomes
+    return [_as_it_ended(outcome, running.failures) for outcome in outcomes]
 
 
 def _run(running: EmbeddingPass, plan: ShardPlan) -> ShardOutcome:
     path, number, began = plan.recording.path, plan.shard.number, time.perf_counter()
     try:
         result: ShardResult = running.run(plan)
-    except MemoryError:
-        message = "out of memory; lower compute.batch_size or footage.shard_s, or use fewer workers"
     except Exception as error:  # noqa: BLE001 — one recording must not stop the night: it is reported, and tried again
-        message = f"{type(error).__name__}: {error}" if not isinstance(error, AfterwatchError) else str(error)
+        message = reason_of(error)
     else:
         seconds = time.perf_counter() - began
         return ShardOutcome(path, number, "done", sum(result.rows.values()), seconds, result.decoded_s)
     running.forget(plan)
     return ShardOutcome(path, number, "failed", seconds=time.perf_counter() - began, message=message)
+
+
+def _as_it_ended(outcome: ShardOutcome, failures: Mapping[tuple[str, int], str]) -> ShardOutcome:
+    message = failures.get((outcome.path, outcome.number))
+    return (
+        outcome if message is None or outcome.status == "failed" else replace(outcome, status="failed", message=message)
+    )
 
 
 def _refreshed(workspace: Workspace, plan: ShardPlan) -> ShardPlan:

@@ -7,6 +7,7 @@ pictures of one snippet, however long a recording is.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from footage.decode import Picture, Rgb, Size, decode
 from footage.index import FrameIndex
 from footage.regions import Region
-from footage.sampling import Snippets, coverage, sample, snippets
+from footage.sampling import Shard, Snippets, coverage, sample, snippets
 from footage.statistics import GREY_WIDTH, FrameStatistics, measure
 from infra.background import prefetch
 from infra.errors import AfterwatchError
@@ -78,12 +79,15 @@ class _Rows:
 
     product: Product
     recording: Recording
+    shard: Shard
     index: list[int] = field(default_factory=list)
     from_us: list[int] = field(default_factory=list)
     to_us: list[int] = field(default_factory=list)
     digest: list[str] = field(default_factory=list)
     vectors: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     closed: bool = False
+    error: str = ""
+    """Why it cannot become whole."""
 
     def open_row(self, index: int, from_us: int, to_us: int, pixels: NDArray[np.uint8]) -> int:
         self.index.append(index)
@@ -139,11 +143,16 @@ class _Batcher:
             self.flush()
 
     def flush(self) -> None:
-        if self._waiting:
-            vectors = self.encoder.encode(np.stack([pixels for _, _, pixels in self._waiting]))
-            for (rows, row, _), vector in zip(self._waiting, vectors, strict=True):
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            try:
+                vectors = self.encoder.encode(np.stack([pixels for _, _, pixels in waiting]))
+            except Exception as error:
+                for rows, _, _ in waiting:  # rows of other shards may be among them
+                    rows.error = reason_of(error)
+                raise
+            for (rows, row, _), vector in zip(waiting, vectors, strict=True):
                 rows.vectors[row] = vector
-            self._waiting.clear()
 
 
 class _FrameFeed:
@@ -190,6 +199,13 @@ class _SnippetFeed:
             self._batcher.add(self._rows, self._rows.open_row(int(frames[0]), *span, pixels), pixels)
 
 
+def reason_of(error: BaseException) -> str:
+    """An error in words for the night's report."""
+    if isinstance(error, MemoryError):
+        return "out of memory; lower compute.batch_size or footage.shard_s, or use fewer workers"
+    return str(error) if isinstance(error, AfterwatchError) else f"{type(error).__name__}: {error}"
+
+
 def _region(product: Product) -> Region:
     if product.region is None:
         raise ValueError(f"{product.scope} has no region")
@@ -211,6 +227,10 @@ class EmbeddingPass:
         workspace: whose lake.
         encoders: the loaded encoders, by space.
         decode_threads: threads that decode a recording.
+
+    Attributes:
+        failures: by path and number of a shard, why some of its vectors could not be made or written, although its
+            footage was decoded. Batches cross shards, so this may come out after `run`.
     """
 
     def __init__(self, workspace: Workspace, encoders: Mapping[str, Encoder], decode_threads: int) -> None:
@@ -219,9 +239,14 @@ class EmbeddingPass:
         batch_size = workspace.settings.compute.batch_size
         self._batchers = {space: _Batcher(encoder, batch_size) for space, encoder in encoders.items()}
         self._pending: list[_Rows] = []
+        self.failures: dict[tuple[str, int], str] = {}
 
     def run(self, plan: ShardPlan) -> ShardResult:
-        """Decode a shard once for all its products that are not there, and write those that are complete."""
+        """Decode a shard once for all its products that are not there, and write those that are complete.
+
+        Raises:
+            AfterwatchError: it cannot be decoded or written; an encoder may raise what it likes. Call `forget` then.
+        """
         index = load_index(self._store, plan.recording.recording_id)
         sampling = self._workspace.settings.sampling_of(plan.recording.place.camera)
         every = sample(index, sampling)
@@ -240,12 +265,11 @@ class EmbeddingPass:
         for prepared in prefetch(prepare(pictures, measured, views), PREPARED_AHEAD):
             for feed in feeds:
                 feed.take(prepared)
-            if prepared.statistics is not None and prepared.index >= plan.shard.first:
+            if prepared.statistics is not None:
                 kept.append(Prepared(prepared.index, prepared.t_us, prepared.statistics, prepared.digest, {}))
         rows = {}
         if frames is not None:
-            self._write_frames(frames, plan, index, owned, kept)
-            rows[FRAMES_SCOPE] = len(kept)
+            rows[FRAMES_SCOPE] = self._write_frames(frames, plan, index, measured, kept)
         for waiting in self._pending:
             if waiting.recording is plan.recording:
                 waiting.closed = True
@@ -258,16 +282,17 @@ class EmbeddingPass:
         self._pending = [rows for rows in self._pending if rows.recording is not plan.recording or rows.closed]
 
     def finish(self) -> None:
-        """Encode what is left in unfilled batches and write it."""
+        """Encode what is left in unfilled batches and write it; what fails is told in `failures`."""
         for batcher in self._batchers.values():
-            batcher.flush()
+            with suppress(Exception):  # the rows of the batch know of it
+                batcher.flush()
         self._write_complete()
 
     def _feed(self, product: Product, plan: ShardPlan, index: FrameIndex, owned: Indices) -> _FrameFeed | _SnippetFeed:
         if product.encoder is None:
             raise ValueError(f"{product.scope} has no encoder")
         spec = product.encoder.spec
-        rows = _Rows(product, plan.recording)
+        rows = _Rows(product, plan.recording, plan.shard)
         self._pending.append(rows)
         batcher = self._batchers[spec.space]
         if spec.snippet_rate_hz is None:
@@ -279,14 +304,21 @@ class EmbeddingPass:
         return _SnippetFeed(rows, batcher, Snippets(runs.frames[mine], runs.from_us[mine], runs.to_us[mine]))
 
     def _write_complete(self) -> None:
-        for rows in [rows for rows in self._pending if rows.complete]:
-            dimension = self._batchers[rows.product.scope.split("/", 1)[0]].encoder.dimension
-            self._store.write_table(rows.product.paths[0], rows.table(dimension))
+        for rows in [rows for rows in self._pending if rows.complete or (rows.closed and rows.error)]:
             self._pending.remove(rows)
+            if not rows.error:
+                dimension = self._batchers[rows.product.scope.split("/", 1)[0]].encoder.dimension
+                try:
+                    self._store.write_table(rows.product.paths[0], rows.table(dimension))
+                except Exception as error:  # noqa: BLE001 — the rows of one shard must not take the others' along
+                    rows.error = reason_of(error)
+            if rows.error:
+                self.failures.setdefault((rows.recording.path, rows.shard.number), rows.error)
 
     def _write_frames(
-        self, product: Product, plan: ShardPlan, index: FrameIndex, owned: Indices, kept: list[Prepared]
-    ) -> None:
+        self, product: Product, plan: ShardPlan, index: FrameIndex, measured: Indices, looked_at: list[Prepared]
+    ) -> int:
+        """Write statistics and coverage; `measured` and `looked_at` begin with the sample before the shard."""
         place, recording = plan.recording.place, plan.recording
         where = {
             "campaign": place.campaign,
@@ -294,6 +326,7 @@ class EmbeddingPass:
             "day": place.day,
             "recording_id": recording.recording_id,
         }
+        kept = [item for item in looked_at if item.index >= plan.shard.first]
         measures = [item.statistics for item in kept if item.statistics is not None]
         columns: dict[str, Any] = {
             **where,
@@ -306,10 +339,14 @@ class EmbeddingPass:
             "motion": [item.motion for item in measures],
             "digest": [item.digest for item in kept],
         }
-        delivered = np.isin(owned, [item.index for item in kept])
+        delivered = np.isin(measured, [item.index for item in looked_at])
         reach_us = round(self._workspace.settings.reach_s * 1_000_000)
-        spans = coverage(index, plan.shard, owned, delivered, reach_us)
+        begin_us = int(index.t_us[plan.shard.first])
+        # The sample before the shard may speak for its beginning; what lies before it is told by its own shard.
+        spans = [span for span in coverage(index, plan.shard, measured, delivered, reach_us) if span.to_us > begin_us]
         states = {name: [getattr(span, name) for span in spans] for name in ("from_us", "to_us", "state", "reason")}
+        states["from_us"] = [max(at, begin_us) for at in states["from_us"]]
         frames_path, coverage_path = product.paths
         self._store.write_table(frames_path, rows_of("frames", columns))
         self._store.write_table(coverage_path, rows_of("coverage", {**where, **states}))
+        return len(kept)

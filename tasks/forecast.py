@@ -95,7 +95,8 @@ class Forecast:
 def forecast(workspace: Workspace, selection: Selection, workers: int, *, retry: bool = False) -> Forecast:
     """Look at footage and lake and say what a run would do; nothing is opened, decoded or written."""
     inventory = take_inventory(workspace, retry=retry)
-    all_days = plan_days(workspace, recordings_of(workspace, inventory.present))
+    gone = ({**row, "status": "gone"} for row in inventory.gone)
+    all_days = plan_days(workspace, recordings_of(workspace, [*inventory.present, *gone]))
     mine = [day for day in all_days if selection.takes(day.place)]
     plans = [pair for camera in best_first(mine) for pair in _plan_camera(workspace, camera, all_days)]
     days = tuple(found for day, steps in plans if (found := _forecast_day(day, steps)) is not None)

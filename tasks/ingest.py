@@ -9,7 +9,7 @@ from prefect import task
 
 from footage.probe import content_hash, probe
 from footage.recordings import FoundFile, day_of
-from infra.errors import AfterwatchError, FootageError
+from infra.errors import AfterwatchError, FootageError, LakeError
 from lake.schema import TABLES
 from lake.store import rows_of
 from tasks.indexes import save_index
@@ -38,6 +38,9 @@ def examine_file(workspace: Workspace, file: FoundFile) -> Row:
 
     Returns:
         A row of `recordings`, status ready, partial or quarantined; nothing a file holds raises an error.
+
+    Raises:
+        LakeError: the lake cannot be written; that is no fault of the file's.
     """
     row: Row = {
         **dict.fromkeys(TABLES["recordings"].schema.names),
@@ -57,6 +60,8 @@ def examine_file(workspace: Workspace, file: FoundFile) -> Row:
         day = day_of(named.started_at, workspace.settings.zone)
         row |= {"campaign": named.campaign, "camera": named.camera, "day": day, "started_at": named.started_at}
         return row | _read(workspace, file)
+    except LakeError:
+        raise
     except AfterwatchError as error:
         reason = str(error)
     except OSError as error:

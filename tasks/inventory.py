@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from footage.recordings import FoundFile, Named, find_files
+from footage.recordings import FoundFile, Named, day_of, find_files
 from infra.errors import FootageError
 from lake.current import recordings_now
 from tasks.workspace import Workspace
@@ -49,7 +49,8 @@ def take_inventory(workspace: Workspace, *, retry: bool = False) -> Inventory:
     files, problems = find_files(workspace.site.footage_root, settings.suffixes)
     known = {row["path"]: row for row in recordings_now(workspace.ledger)}
     there = {file.path for file in files}
-    originals = {row["recording_id"] for path, row in known.items() if path in there and row["status"] in USABLE}
+    as_known = {file.path for file in files if file.path in known and _is_as_known(workspace, file, known[file.path])}
+    originals = {known[path]["recording_id"] for path in as_known if known[path]["status"] in USABLE}
     present, new = [], []
     for file in files:
         row = known.get(file.path)
@@ -57,7 +58,7 @@ def take_inventory(workspace: Workspace, *, retry: bool = False) -> Inventory:
             (retry and row["status"] == "quarantined")
             or (row["status"] == "duplicate" and row["recording_id"] not in originals)
         )
-        if row is None or again or not _is_as_known(workspace, file, row):
+        if row is None or again or file.path not in as_known:
             if not retry or again:
                 new.append(file)
         else:
@@ -73,7 +74,9 @@ def _is_as_known(workspace: Workspace, file: FoundFile, row: Row) -> bool:
         named = name_of(workspace, file.path)
     except FootageError:
         return bool(row["status"] == "quarantined")
-    return (row["campaign"], row["camera"], row["started_at"]) == (named.campaign, named.camera, named.started_at)
+    day = day_of(named.started_at, workspace.settings.zone)
+    told = (row["campaign"], row["camera"], row["started_at"], row["day"])
+    return told == (named.campaign, named.camera, named.started_at, day)
 
 
 def name_of(workspace: Workspace, path: str) -> Named:
@@ -110,7 +113,10 @@ def settle(present: Sequence[Row], examined: Sequence[Row]) -> list[Row]:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Two recordings of a camera between which time is missing (`gap`) or told twice (`overlap`)."""
+    """Two recordings of a camera between which time is missing (`gap`) or told twice (`overlap`).
+
+    `before` is, of the recordings that begin before `after`, the one that ends last.
+    """
 
     kind: str
     campaign: str
@@ -130,19 +136,24 @@ def gaps_and_overlaps(rows: Sequence[Row], gap_s: float) -> list[Neighbours]:
         (row for row in rows if row["status"] in USABLE),
         key=lambda row: (row["campaign"], row["camera"], row["started_at"], row["path"]),
     )
-    end: datetime | None = None
-    for before, after in zip([None, *usable], usable, strict=False):
-        if before is None or any(before[name] != after[name] for name in ("campaign", "camera", "day")):
-            end = None
-        if end is not None and before is not None:
-            wait_s = (after["started_at"] - end).total_seconds()
+    before: Row | None = None
+    for after in usable:
+        if before is not None and any(before[name] != after[name] for name in ("campaign", "camera", "day")):
+            before = None
+        if before is not None:
+            wait_s = (after["started_at"] - _end_of(before)).total_seconds()
             kind = "gap" if wait_s > gap_s else "overlap" if wait_s < -OVERLAP_S else ""
             if kind:
                 place = (after["campaign"], after["camera"], before["path"], after["path"])
                 found.append(Neighbours(kind, *place, abs(wait_s)))
-        until = after["started_at"] + timedelta(microseconds=after["duration_us"])
-        end = until if end is None else max(end, until)
+        if before is None or _end_of(after) > _end_of(before):
+            before = after
     return found
+
+
+def _end_of(row: Row) -> datetime:
+    end: datetime = row["started_at"] + timedelta(microseconds=row["duration_us"])
+    return end
 
 
 def report(inventory: Inventory, examined: Sequence[Row], gap_s: float) -> dict[str, Any]:
@@ -157,7 +168,12 @@ def report(inventory: Inventory, examined: Sequence[Row], gap_s: float) -> dict[
     ]
     listed += [{"path": path, "status": "unreadable", "reason": reason} for path, reason in inventory.problems]
     listed += [
-        {"path": item.after, "status": item.kind, "reason": f"{item.seconds:.1f} s after {item.before}"}
+        {
+            "path": item.after,
+            "status": item.kind,
+            "reason": f"it begins {item.seconds:.1f} s {'after' if item.kind == 'gap' else 'before'} the end of "
+            f"{item.before}",
+        }
         for item in neighbours
     ]
     return {

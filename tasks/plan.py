@@ -13,6 +13,7 @@ from typing import Any
 from footage.index import MICROSECONDS
 from footage.regions import WHOLE, Region
 from footage.sampling import Shard, shards
+from lake.current import recordings_now
 from lake.keys import Place, step_key
 from tasks.indexes import load_index
 from tasks.inventory import USABLE, Row
@@ -112,7 +113,19 @@ class Selection:
 
 
 def recordings_of(workspace: Workspace, rows: Sequence[Row]) -> list[Recording]:
-    """Usable recordings among rows of the lake, cameras that the settings skip left out."""
+    """Usable recordings among rows of the lake, and those that were usable until their files went: their results stay.
+
+    Cameras that the settings skip are left out.
+    """
+    now = {row["path"]: row for row in [*recordings_now(workspace.ledger), *rows]}
+    usable = {row["recording_id"] for row in now.values() if row["status"] in USABLE}
+    # Content that lies elsewhere now was renamed: it counts there. Of gone duplicates, one counts.
+    gone = {
+        (row["recording_id"], row["campaign"], row["camera"], row["started_at"]): row
+        for row in now.values()
+        if row["status"] == "gone" and row["frames"] and row["recording_id"] not in usable
+    }
+    counting = [*(row for row in rows if row["status"] in USABLE), *gone.values()]
     return [
         Recording(
             Place(row["campaign"], row["camera"], row["day"]),
@@ -121,14 +134,18 @@ def recordings_of(workspace: Workspace, rows: Sequence[Row]) -> list[Recording]:
             row["started_at"],
             row["duration_us"],
             row["frames"],
+            row["status"] in USABLE,
         )
-        for row in rows
-        if row["status"] in USABLE and not workspace.settings.skips(row["camera"])
+        for row in counting
+        if not workspace.settings.skips(row["camera"])
     ]
 
 
 def plan_days(workspace: Workspace, recordings: Sequence[Recording]) -> list[DayPlan]:
-    """Plan the embedding of every recording, by camera and day, in order of place and start."""
+    """Plan the embedding of every recording, by camera and day, in order of place and start.
+
+    Of a recording that is not there any more, only what was made of it counts.
+    """
     places: dict[Place, list[Recording]] = {}
     for recording in recordings:
         places.setdefault(recording.place, []).append(recording)
@@ -140,17 +157,24 @@ def plan_days(workspace: Workspace, recordings: Sequence[Recording]) -> list[Day
             existing[folder] = frozenset(workspace.store.names(folder))
         return path in existing[folder]
 
-    return [
-        DayPlan(
-            place,
-            tuple(
-                _plan_shard(workspace, recording, shard, seconds, exists)
-                for recording in sorted(places[place], key=lambda item: (item.started_at, item.path))
-                for shard, seconds in _shards_of(workspace, recording)
-            ),
-        )
-        for place in sorted(places)
-    ]
+    days = []
+    for place in sorted(places):
+        planned = [
+            _plan_shard(workspace, recording, shard, seconds, exists)
+            for recording in sorted(places[place], key=lambda item: (item.started_at, item.path))
+            for shard, seconds in _shards_of(workspace, recording)
+        ]
+        kept = tuple(shard if shard.recording.there else _what_was_made(shard) for shard in planned)
+        if any(shard.products for shard in kept):
+            days.append(DayPlan(place, tuple(shard for shard in kept if shard.products)))
+    return days
+
+
+def _what_was_made(shard: ShardPlan) -> ShardPlan:
+    """A shard of a recording that is gone: nothing where its pictures were never looked at."""
+    made = tuple(product for product in shard.products if product.exists)
+    counts = any(product.scope == FRAMES_SCOPE for product in made)
+    return replace(shard, products=made if counts else ())
 
 
 def _shards_of(workspace: Workspace, recording: Recording) -> list[tuple[Shard, float]]:
@@ -266,7 +290,12 @@ def _plan_steps(
     since = place.day - timedelta(days=novelty.reference_days)
     before = [(other, steps) for other, steps in planned if since <= other.place.day < place.day]
     past = [other for other, _ in before]
-    judged = [steps.score for other, steps in before if steps.score.exists or other.place in chosen]
+    # A day of which nothing is embedded is not judged, and has no alarms to leave out.
+    judged = [
+        steps.score
+        for other, steps in before
+        if steps.score.exists or (other.place in chosen and _made(other, FRAMES_SCOPE))
+    ]
     pictures = f"{workspace.encoder(summary.encoder).spec.space}/{WHOLE.name}"
     normals = [product for other in past for product in _made(other, pictures)]
     frames, looks = _made(day, FRAMES_SCOPE), _made(day, pictures)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from prefect import task
 
-from footage.decode import Picture, Rgb, decode
+from footage.decode import Picture, Rgb, Size, decode
 from footage.index import FrameIndex
 from footage.regions import WHOLE
 from footage.writing import Chapter, Encoding, VideoWriter, contact_sheet, draw_caption, write_bytes, write_jpeg
@@ -25,7 +25,7 @@ from infra.errors import AfterwatchError
 from infra.settings import SummaryTable
 from lake.store import Store
 from tasks.indexes import load_index
-from tasks.plan import DayPlan, DaySteps, Recording
+from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Recording
 from tasks.receipts import Receipt
 from tasks.summarise import recordings_of_day
 from tasks.workspace import Workspace
@@ -81,6 +81,7 @@ class _Publication:
         self._chosen = [row for row in self._segments if row["chosen"]]
         self._events = _rows(workspace.store, steps.score.outputs[1], "rank")
         self._stills: dict[str, Rgb] = {}
+        self._sizes: dict[str, Size] = {}
 
     def write(self) -> float:
         """Write everything; returns the seconds of footage decoded."""
@@ -97,7 +98,10 @@ class _Publication:
 
     def _entries(self) -> tuple[list[Row], list[Chapter]]:
         entries, chapters, at_us = [], [], 0
-        for row in self._chosen:
+        # By recording: each is decoded once, and where two overlap their pictures must not alternate.
+        order = {recording_id: number for number, recording_id in enumerate(self._recordings)}
+        there = [row for row in self._chosen if self._recordings[row["recording_id"]].there]
+        for row in sorted(there, key=lambda row: (order[row["recording_id"]], row["from_us"])):
             length_us = row["to_us"] - row["from_us"]
             recording = self._recordings[row["recording_id"]]
             name = f"{row['taken_at']:%H%M%S}-{row['recording_id'][:6]}-{row['segment']:04d}.jpg"
@@ -124,8 +128,9 @@ class _Publication:
         with ExitStack() as open_videos:
             summary = None
             if entries:
-                summary = open_videos.enter_context(self._writer(SUMMARY, f"{self._day.place}", chapters))
-            for recording in self._recordings.values():
+                title = f"{self._day.place}"
+                summary = open_videos.enter_context(self._writer(SUMMARY, title, chapters, chapters[-1].to_us))
+            for recording in (recording for recording in self._recordings.values() if recording.there):
                 mine = [entry for entry in entries if entry["recording"] is recording]
                 cuts = [Cut(SUMMARY, entry["from_us"], entry["to_us"], entry["at_us"]) for entry in mine]
                 events = [row for row in self._events if row["recording_id"] == recording.recording_id]
@@ -137,7 +142,7 @@ class _Publication:
                 index = load_index(self._workspace.store, recording.recording_id)
                 with ExitStack() as proxies:
                     videos = {
-                        cut.video: proxies.enter_context(self._writer(cut.video, "", ()))
+                        cut.video: proxies.enter_context(self._writer(cut.video, "", (), cut.to_us - cut.from_us))
                         for cut in cuts
                         if cut.video != SUMMARY
                     }
@@ -160,37 +165,52 @@ class _Publication:
         wanted = np.array(sorted(set().union(*shown.values(), (i for i in at.values() if i >= 0))), dtype=np.int64)
         path = self._workspace.site.footage_root / recording.path
         for picture in decode(path, index, wanted, threads=self._threads):
-            frame = self._captioned(picture, recording)
+            own_size = self._shown_size(picture)
+            frame = self._captioned(picture, recording, own_size)
             for cut, indices in shown.items():
                 if picture.index in indices:
-                    videos[cut.video].write(frame, cut.at_us + max(0, picture.t_us - cut.from_us))
+                    size = self._sizes.setdefault(cut.video, own_size)
+                    fitting = frame if size == own_size else self._captioned(picture, recording, size)
+                    videos[cut.video].write(fitting, cut.at_us + max(0, picture.t_us - cut.from_us))
             self._stills |= {name: frame for name, wanted_index in at.items() if wanted_index == picture.index}
         for cut in cuts:
             if videos[cut.video].frames == 0 and cut.video != SUMMARY:
                 raise AfterwatchError(f"{recording.path}: no picture of {cut.video} can be decoded any more")
 
     def _pictures_of(self, cut: Cut, index: FrameIndex) -> NDArray[np.int64]:
-        """Pictures of a cut, thinned to the proxies' rate."""
+        """Pictures of a cut, from the one on display at its beginning on, thinned to the proxies' rate."""
         first, last = np.searchsorted(index.t_us, [cut.from_us, cut.to_us])
-        times = index.t_us[first:last]
-        cell = ((times - cut.from_us) * self._settings.proxy_rate_hz / 1e6 + 1e-6).astype(np.int64)
+        shown = int(index.on_display(np.array([cut.from_us]))[0])
+        first = first if shown < 0 else min(int(first), shown)
+        times = np.maximum(index.t_us[first:last] - cut.from_us, 0)
+        cell = (times * self._settings.proxy_rate_hz / 1e6 + 1e-6).astype(np.int64)
         _, kept = np.unique(cell, return_index=True)
         return np.asarray(first + kept, dtype=np.int64)
 
-    def _captioned(self, picture: Picture, recording: Recording) -> Rgb:
+    def _shown_size(self, picture: Picture) -> Size:
         height, width = picture.size
-        scaled = min(self._settings.proxy_width, width) & ~1
-        small = picture.view(WHOLE, (max(2, round(height * scaled / width) & ~1), scaled))
+        scaled = max(2, min(self._settings.proxy_width, width) & ~1)
+        return max(2, round(height * scaled / width) & ~1), scaled
+
+    def _captioned(self, picture: Picture, recording: Recording, size: Size) -> Rgb:
+        """The picture within `size`, black beside it where a camera's recordings differ in shape."""
+        height, width = picture.size
+        scale = min(size[0] / height, size[1] / width)
+        fits = abs(size[0] - height * scale) < 2 and abs(size[1] - width * scale) < 2
+        inner = size if fits else (max(1, round(height * scale)), max(1, round(width * scale)))
+        small = picture.view(WHOLE, inner)
+        above, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+        small = np.pad(small, ((above, size[0] - inner[0] - above), (left, size[1] - inner[1] - left), (0, 0)))
         moment = recording.started_at + timedelta(microseconds=picture.t_us)
         return draw_caption(small, f"{recording.place.camera}  {recording.place.day} {self._clock(moment)}")
 
     def _clock(self, moment: datetime) -> str:
         return f"{moment.astimezone(self._workspace.settings.zone):%H:%M:%S}"
 
-    def _writer(self, name: str, title: str, chapters: Sequence[Chapter]) -> VideoWriter:
+    def _writer(self, name: str, title: str, chapters: Sequence[Chapter], end_us: int) -> VideoWriter:
         rate = Fraction(self._settings.proxy_rate_hz).limit_denominator(1000)
         encoding = Encoding(crf=27, preset="superfast", keyframe_every=round(2 * rate), rate_hz=rate)
-        return VideoWriter(self._folder / name, encoding, title=title or None, chapters=chapters)
+        return VideoWriter(self._folder / name, encoding, title=title or None, chapters=chapters, end_us=end_us)
 
     def _write_stills(self, entries: Sequence[Row]) -> bool:
         """Write the keyframes and the contact sheet of the best; returns whether there is a sheet."""
@@ -213,7 +233,7 @@ class _Publication:
             "campaign": place.campaign,
             "camera": place.camera,
             "day": place.day.isoformat(),
-            "partial": any(not product.exists for shard in self._day.shards for product in shard.products),
+            "partial": self._is_partial(),
             "video": SUMMARY if entries else "",
             "contact": CONTACT if sheet else "",
             "duration_s": sum(entry["to_us"] - entry["from_us"] for entry in entries) / 1e6,
@@ -228,9 +248,23 @@ class _Publication:
             },
         }
 
+    def _is_partial(self) -> bool:
+        """Whether something is lacking of what the publication is made from; its key changes when that comes."""
+        settings = self._workspace.settings
+        novelty, looks = (
+            self._workspace.encoder(name).spec.space for name in (settings.novelty.encoder, settings.summary.encoder)
+        )
+        scopes = {FRAMES_SCOPE, f"{looks}/{WHOLE.name}", *(f"{novelty}/{plan.region}" for plan in self._steps.regions)}
+        return any(not product.exists for scope in scopes for product in self._day.products(scope))
+
     def _told_events(self, clips: dict[str, Cut]) -> Iterator[Row]:
         for row in self._events:
             recording, cut = self._recordings[row["recording_id"]], clips[row["event_id"]]
+
+            def left(name: str, recording: Recording = recording) -> bool:
+                """Whether an earlier publication made it of a recording that is gone."""
+                return not recording.there and (self._folder / name).is_file()
+
             moments = {name: row[name].isoformat() for name in ("started_at", "ended_at", "peak_at")}
             yield {
                 **{name: row[name] for name in ("event_id", "rank", "alarm", "head", "version", "region", "peak_us")},
@@ -239,14 +273,18 @@ class _Publication:
                 "threshold": float(row["threshold"]),
                 "recording": recording.path,
                 "recording_id": row["recording_id"],
-                "keyframe": row["keyframe"] if row["keyframe"] in self._stills else "",
-                "clip": row["clip"],
+                "keyframe": row["keyframe"] if row["keyframe"] in self._stills or left(row["keyframe"]) else "",
+                "clip": row["clip"] if recording.there or left(row["clip"]) else "",
                 "clip_started_at": _at(recording, cut.from_us).isoformat(),
                 "clip_s": (cut.to_us - cut.from_us) / 1e6,
             }
 
     def _clear(self, told: dict[str, Any]) -> None:
-        """Remove what an earlier publication left and this one does not name."""
+        """Remove what an earlier publication left, or did not finish, and this one does not name."""
+        for file in self._folder.glob(".*.partial"):
+            file.unlink(missing_ok=True)
+        for name in {SUMMARY, CONTACT} - {told["video"], told["contact"]}:
+            (self._folder / name).unlink(missing_ok=True)
         named = {item[key] for item in told["events"] for key in ("keyframe", "clip")}
         named |= {item["keyframe"] for item in told["entries"]}
         for name in ("keyframes", "events"):

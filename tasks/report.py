@@ -113,7 +113,7 @@ def close_night(
     first, it is partial.
     """
     mine = [row for row in rows if row["camera"] and selection.takes(Place(row["campaign"], row["camera"], row["day"]))]
-    days = plan_days(workspace, recordings_of(workspace, mine))
+    days = [day for day in plan_days(workspace, recordings_of(workspace, rows)) if selection.takes(day.place)]
     report.coverage = coverage_of(workspace, days, mine)
     report.steps = count_steps(receipts, report.ingested)
     report.decoded_s = sum(receipt.decoded_s for receipt in receipts)
@@ -140,7 +140,8 @@ def coverage_of(workspace: Workspace, days: Sequence[DayPlan], rows: Sequence[Ro
     """Seconds of each state per camera and day, beside the recorded seconds they must add up to.
 
     Recordings that cannot be used but have a length count as corrupt, those of skipped cameras as skipped, and shards
-    that are not embedded as nothing at all: then the sums do not match, and the night is incomplete.
+    that are not embedded as nothing at all: then the sums do not match, and the night is incomplete. Of recordings
+    that are gone, the part that was embedded counts.
     """
     sums: dict[tuple[str, str, date], dict[str, float]] = defaultdict(lambda: dict.fromkeys((*STATES, "recorded"), 0.0))
     for row in rows:
@@ -153,6 +154,7 @@ def coverage_of(workspace: Workspace, days: Sequence[DayPlan], rows: Sequence[Ro
                 sums[place]["skipped"] += row["duration_us"] / MICROSECONDS
     for day in days:
         place = (day.place.campaign, day.place.camera, day.place.day)
+        sums[place]["recorded"] += sum(shard.seconds for shard in day.shards if not shard.recording.there)
         for product in day.products(FRAMES_SCOPE):
             if product.exists:
                 for state, seconds in _seconds(workspace.store.read_table(product.paths[1])).items():

@@ -58,7 +58,7 @@ def score_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Recei
         if not step.exists:
             try:
                 (rows, message), status = do(), "done"
-            except AfterwatchError as error:
+            except (AfterwatchError, OSError) as error:
                 status, message = "failed", str(error)
         outputs = step.outputs if status != "failed" else ()
         seconds = time.perf_counter() - began
@@ -101,7 +101,12 @@ def _fit(workspace: Workspace, plan: RegionPlan, step: Step) -> tuple[int, str]:
         remark = f"{len(reference)} different earlier snippets are too few; the day is compared with itself"
         workspace.registry.save("novelty", plan.camera, step.key, {**card, "usable": False, "remark": remark}, {})
         return 0, remark
-    head, standard, scores = _fit_on(novelty, reference, len(plan.judged_with))
+    try:
+        head, standard, scores = _fit_on(novelty, reference, len(plan.judged_with))
+    except ConfigurationError as error:
+        remark = f"the earlier footage cannot serve as reference ({error}); the day is compared with itself"
+        workspace.registry.save("novelty", plan.camera, step.key, {**card, "usable": False, "remark": remark}, {})
+        return 0, remark
     card |= {
         "usable": True,
         "detector": DETECTORS[novelty.detector],
@@ -183,17 +188,22 @@ def _score_rows(day: DayPlan, head: str, item: _Judged) -> pa.Table:
 
 
 def _event_rows(day: DayPlan, novelty: NoveltyTable, judged: Sequence[_Judged]) -> list[dict[str, Any]]:
-    """Events of all regions, ranked by how far they stand out of their region's normal; the first are alarms."""
+    """Events of all regions, ranked by how far they stand out of their region's normal; the first moments are alarms."""
     found = [(item, event) for item in judged for event in item.verdict.events]
     order = rank(
         [item.standard.excess(event.peak_score) for item, event in found], [event.from_us for _, event in found]
     )
     allowed = math.ceil(novelty.alarms_per_night)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    alarms: list[Event] = []
     for place, position in enumerate(order, start=1):
         item, event = found[position]
+        # What two regions see of one moment is one alarm.
+        told = any(other.from_us < event.to_us and other.to_us > event.from_us for other in alarms)
+        alarm = len(alarms) < allowed and not told
+        alarms += [event] if alarm else []
         common = {"head": novelty.name, "version": item.version, "region": item.plan.region}
-        rows.append({**common, "rank": place, "alarm": place <= allowed, **_event_row(day, novelty.name, item, event)})
+        rows.append({**common, "rank": place, "alarm": alarm, **_event_row(day, novelty.name, item, event)})
     return rows
 
 

@@ -129,12 +129,12 @@ def recordings_of_day(day: DayPlan) -> list[Recording]:
 
 
 def read_events(workspace: Workspace, steps: DaySteps) -> list[Event]:
-    """The day's events, by rank."""
+    """The day's events, by rank; for want of a scale that regions share, the rank (negated) stands for the peak."""
     rows = workspace.store.read_table(steps.score.outputs[1]).sort_by("rank").to_pandas()
     columns = (_microseconds(rows[name]) for name in ("started_at", "ended_at", "peak_at"))
     return [
-        Event(int(start), int(end), int(peak), float(score), 0, 0, 0)
-        for start, end, peak, score in zip(*columns, rows["peak_score"], strict=True)
+        Event(int(start), int(end), int(peak), -float(rank), 0, 0, 0)
+        for start, end, peak, rank in zip(*columns, rows["rank"], strict=True)
     ]
 
 

@@ -30,7 +30,10 @@ class Verification:
 def verify_pictures(
     workspace: Workspace, selection: Selection, frames: int, progress: Callable[[str, float, float], None]
 ) -> Verification:
-    """Hash every selected recording again, and decode `frames` pictures of each, spread evenly over it."""
+    """Hash every selected recording again, and decode `frames` pictures of each, spread evenly over it.
+
+    Recordings that the last night found gone cannot be compared and are left out.
+    """
     rows = [row for row in recordings_now(workspace.ledger) if row["camera"]]
     days = [day for day in plan_days(workspace, recordings_of(workspace, rows)) if selection.takes(day.place)]
     remembered = {recording: digests for day in days for recording, digests in _digests(workspace, day).items()}
@@ -46,7 +49,7 @@ def verify_pictures(
 def _digests(workspace: Workspace, day: DayPlan) -> dict[Recording, dict[int, str]]:
     found: dict[Recording, dict[int, str]] = {}
     for shard in day.shards:
-        for product in shard.products:
+        for product in shard.products if shard.recording.there else ():
             if product.scope == FRAMES_SCOPE and product.exists:
                 table = workspace.store.read_table(product.paths[0], ["index", "digest"])
                 pairs = zip(table["index"].to_pylist(), table["digest"].to_pylist(), strict=True)

@@ -4,6 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from afterwatch.workspace_files import link_footage, make_workspace
+from footage.synthetic.campaign import render_campaign
+from footage.synthetic.plan import small_campaign
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -14,3 +18,19 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real footage (../shared/data) is not on this machine")
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small synthetic campaign, rendered once: two cameras, two days, every kind of defect. Treat it as read only."""
+    folder = tmp_path_factory.mktemp("footage") / "demo"
+    render_campaign(folder, small_campaign(), workers=1)
+    return folder
+
+
+@pytest.fixture
+def small_site(tmp_path: Path, small_footage: Path) -> Path:
+    """A fresh workspace with the small campaign linked in."""
+    root = make_workspace(tmp_path / "site")
+    link_footage(root, small_footage, "demo")
+    return root

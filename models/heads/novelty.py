@@ -63,9 +63,17 @@ class NearestNeighboursSettings:
 NoveltySettings = LocalOutlierFactorSettings | NearestNeighboursSettings
 
 
+LEAST_DEVIATION = 0.1
+"""Share of the root mean square deviation that is added (in quadrature) to each value's own: a value that never moved in
+the reference would else make its first stir a million times the rest."""
+
+
 @dataclass(frozen=True, eq=False)
 class Preprocessing:
-    """(x - offset) / scale, then length 1 if `to_unit_length`; fitted on the reference only."""
+    """(x - offset) / scale, then length 1 if `to_unit_length`; fitted on the reference only.
+
+    `standardise`: offset = mean, scale² = σ² + (0.1 · rms σ)², value by value.
+    """
 
     offset: NDArray[np.float32]
     scale: NDArray[np.float32]
@@ -76,9 +84,10 @@ class Preprocessing:
         offset = np.zeros(reference.shape[1], dtype=np.float32)
         scale = np.ones_like(offset)
         if name == "standardise":
-            varies = np.ptp(reference, axis=0) > 0
+            deviations = reference.std(axis=0, dtype=np.float64)
+            floor = LEAST_DEVIATION * float(np.sqrt(np.mean(deviations**2)))
             offset = reference.mean(axis=0, dtype=np.float64).astype(np.float32)
-            scale = np.where(varies, reference.std(axis=0, dtype=np.float64), 1.0).astype(np.float32)
+            scale = (np.hypot(deviations, floor) if floor > 0 else np.ones_like(deviations)).astype(np.float32)
         return cls(offset, scale, name == "l2")
 
     def apply(self, vectors: Vectors) -> Vectors:

@@ -139,7 +139,7 @@ def test_scores_and_ratios_are_told_to_three_digits() -> None:
     assert [strength_text(score, 1.0) for score in (1.43, 28.3, 4778.4)] == [
         "1.4× threshold",
         "28× threshold",
-        "> 1,000× threshold",
+        "over 1,000× threshold",
     ]
     assert strength_text(5.0, 0.0) == "score 5"
 

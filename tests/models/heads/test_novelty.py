@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from sklearn import neighbors
-from sklearn.preprocessing import StandardScaler
 
 from infra.errors import ConfigurationError, UnknownNameError
 from models.heads import neighbours
@@ -62,11 +61,13 @@ def test_lof_is_scikit_learns(k: int, offset: float) -> None:
     np.testing.assert_allclose(normal, -theirs.negative_outlier_factor_, rtol=1e-5)
 
 
-def test_lof_after_standardising_is_scikit_learns_pipeline() -> None:
+def test_lof_after_standardising_is_scikit_learns_on_scaled_vectors() -> None:
     reference, new = gaussian(200) * np.array([1, 5, 100, 0, 1, 1, 1, 1], dtype=np.float32), gaussian(40, seed=1)
-    scaler = StandardScaler().fit(reference.astype(np.float64))
-    theirs = neighbors.LocalOutlierFactor(novelty=True).fit(scaler.transform(reference.astype(np.float64)))
-    expected = -theirs.score_samples(scaler.transform(new.astype(np.float64)))
+    deviations = reference.std(axis=0, dtype=np.float64)
+    scale = np.sqrt(deviations**2 + 0.01 * np.mean(deviations**2))
+    center = reference.mean(axis=0, dtype=np.float64)
+    theirs = neighbors.LocalOutlierFactor(novelty=True).fit((reference - center) / scale)
+    expected = -theirs.score_samples((new - center) / scale)
     np.testing.assert_allclose(fit(LocalOutlierFactorSettings(20, "standardise"), reference).score(new), expected, 1e-4)
 
 
@@ -227,3 +228,11 @@ def test_the_mask_is_the_definition_and_admissible_counts_it(data: st.DataObject
         for j in range(rows):
             gap = max(from_us[j] - exclusion.to_us[i], from_us[i] - exclusion.to_us[j])
             assert mask[i, j] == (gap < exclusion.exclusion_us)
+
+
+def test_a_value_that_never_moved_does_not_drown_the_others() -> None:
+    reference = gaussian(200) * np.array([1, 1, 1, 1, 1, 1, 1, 1e-6], dtype=np.float32)
+    stirred = reference[:1] + np.array([0, 0, 0, 0, 0, 0, 0, 1], dtype=np.float32)
+    head = fit(NearestNeighboursSettings(5, "standardise"), reference)
+    assert head.score(stirred)[0] < 20
+    assert head.score(stirred)[0] > head.score(reference[:1])[0]

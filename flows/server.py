@@ -1,0 +1,69 @@
+"""A Prefect server of the workspace's own, on this machine only, for as long as it is needed."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.environment import SERVER_START_S
+from infra.errors import NightError
+
+API_URL = "PREFECT_API_URL"
+
+
+@contextmanager
+def orchestrator(log: Path) -> Iterator[str]:
+    """The server's API address: the one that `PREFECT_API_URL` names, else that of a server started here.
+
+    Args:
+        log: where a server started here writes.
+
+    Raises:
+        NightError: it does not come up.
+    """
+    configured = os.environ.get(API_URL)
+    if configured:
+        yield configured
+        return
+    port = _free_port()
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+        address = f"http://127.0.0.1:{port}/api"
+        try:
+            _wait_for(address, server, log)
+            os.environ[API_URL] = address
+            yield address
+        finally:
+            os.environ.pop(API_URL, None)
+            server.terminate()
+            try:
+                server.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait_for(address: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + SERVER_START_S
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise NightError(f"the Prefect server ended with exit code {server.returncode}; {log} says why")
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.3)
+    raise NightError(f"the Prefect server did not answer within {SERVER_START_S} s; {log} says why")

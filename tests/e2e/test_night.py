@@ -1,0 +1,132 @@
+"""The whole night from the command line: what it finds, what it leaves alone, and what survives being killed."""
+
+import os
+import random
+import shutil
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from afterwatch.workspace_files import link_footage, make_workspace
+from tests.e2e.command import afterwatch, start, tables
+
+pytestmark = pytest.mark.serial
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace after one undisturbed demonstration; treat it as read only."""
+    site = tmp_path_factory.mktemp("finished") / "site"
+    done = afterwatch("demo", site, "--small", "--json")
+    assert done.code == 0, done.err
+    told = done.json
+    assert told["report"]["status"] == "complete"
+    assert [line for line in told["truth"] if line["what"] in DEFECTS and not line["found"]] == []
+    return site
+
+
+DEFECTS = ("gap", "corrupt", "missing", "variable_rate")
+"""What a night must tell of; the small campaign's frozen stretch is too short to be told at one picture a second."""
+
+
+def test_a_second_run_decodes_nothing_and_says_so(finished: Path) -> None:
+    before = tables(finished)
+    done = afterwatch("run", "--site", finished, "--json")
+    assert done.code == 0, done.err
+    assert done.json["decoded_s"] == 0
+    assert all(step["done"] == step["failed"] == 0 for step in done.json["steps"])
+    assert tables(finished) == before
+    assert "nothing decoded, nothing inferred" in afterwatch("run", "--site", finished).out
+    assert "nothing to do" in afterwatch("plan", "--site", finished).out
+
+
+def test_the_verbs_that_look_agree_on_what_was_done(finished: Path) -> None:
+    coverage = afterwatch("coverage", "--site", finished, "--json")
+    assert coverage.code == 0
+    assert coverage.json["complete"]
+    status = afterwatch("status", "--site", finished, "--json").json
+    assert status["last"]["status"] == "complete"
+    assert status["running"] is None
+    assert status["last"]["coverage"] == coverage.json["coverage"]
+    rows = afterwatch("query", "SELECT camera, count(*) AS n FROM frames GROUP BY 1 ORDER BY 1", "--site", finished, "--json")
+    assert [row["camera"] for row in rows.json["rows"]] == ["hall-east", "hall-north"]
+    assert afterwatch("verify", "--site", finished, "--json").json["differences"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "--camera", "hall-esat"), 'did you mean "hall-east"'),
+        (("run", "--day", "yesterday"), "2026-03-02"),
+        (("run", "--until", "late"), "06:00"),
+        (("query", "DELETE FROM frames"), "read only"),
+        (("query", "SELECT nothing FROM frames"), "nothing"),
+        (("regions", "add", "hall-east", "door", "--box", "0.5,0.5,0.9,0.9"), "fractions"),
+        (("regions", "remove", "hall-east", "dor"), "hatch"),
+        (("weights", "add", "tim/resnet50", "file.pt"), "timm"),
+    ],
+)
+def test_mistyping_is_answered_with_what_would_be_right(finished: Path, arguments: tuple[str, ...], said: str) -> None:
+    done = afterwatch(*arguments, "--site", finished)
+    assert done.code in (1, 2)
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.timeout(600)
+def test_a_killed_night_goes_on_and_ends_with_the_same_tables(
+    finished: Path, small_footage: Path, tmp_path: Path
+) -> None:
+    site = make_workspace(tmp_path / "site")
+    link_footage(site, finished / "footage" / "demo", "demo")
+    shutil.copytree(finished / "lake" / "regions", site / "lake" / "regions")
+    chance = random.Random(11)
+    for longest_s in (14.0, 22.0):
+        running = start("run", "--site", site)
+        time.sleep(chance.uniform(0.5, 1.0) * longest_s)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        # Dask's workers stand in process groups of their own; without their nanny they end by themselves.
+    done = afterwatch("run", "--site", site, "--json")
+    assert done.code == 0, done.err
+    assert done.json["status"] == "complete"
+    assert tables(site) == tables(finished)
+
+
+@pytest.mark.timeout(600)
+def test_a_deadline_leaves_a_partial_night_and_the_next_run_goes_on(small_site: Path) -> None:
+    just_past = (datetime.now(UTC) - timedelta(minutes=2)).strftime("%H:%M")
+    soon = (datetime.now(UTC) + timedelta(seconds=2)).strftime("%H:%M:%S")
+    assert afterwatch("run", "--site", small_site, "--until", just_past, "--camera", "nobody").code == 2
+    done = afterwatch("run", "--site", small_site, "--until", soon, "--json")
+    assert done.code == 1
+    assert done.json["status"] == "partial"
+    assert any("deadline" in line for line in done.json["attention"])
+    assert afterwatch("run", "--site", small_site, "--json").json["status"] == "complete"
+
+
+@pytest.mark.timeout(600)
+def test_what_failed_is_told_and_retry_takes_only_that(small_footage: Path, tmp_path: Path) -> None:
+    footage = tmp_path / "footage"
+    shutil.copytree(small_footage, footage)
+    broken = next((footage / "hall-east").glob("*.mp4"))
+    sound = broken.read_bytes()
+    broken.write_bytes(b"\0" * 4096)
+    (footage / "hall-east" / "holiday.mp4").write_bytes(sound)
+    site = make_workspace(tmp_path / "site")
+    link_footage(site, footage, "demo")
+    done = afterwatch("run", "--site", site, "--json")
+    assert done.code == 0, done.err
+    problems = {Path(item["path"]).name: item for item in done.json["ingest"]["problems"]}
+    assert problems[broken.name]["status"] == "quarantined"
+    assert "does not fit footage.pattern" in problems["holiday.mp4"]["reason"]
+    broken.write_bytes(sound)
+    again = afterwatch("retry", "--site", site, "--json")
+    assert again.code == 0, again.err
+    assert again.json["ingest"]["new"] == 1
+    embedded = next(step for step in again.json["steps"] if step["step"] == "embed")
+    assert embedded["done"] > 0
+    assert {line["camera"] for line in again.json["coverage"]} >= {"hall-east"}

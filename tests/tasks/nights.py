@@ -1,0 +1,217 @@
+"""Nights of a small site without an orchestrator: the steps in the flow's order, each by its plain function."""
+
+import hashlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from afterwatch.workspace_files import link_footage, make_workspace
+from footage.sampling import STATES
+from infra.settings import SETTINGS_FILE
+from lake.ledger import Statement
+from tasks.camera import best_first, embed_receipts, step_receipts
+from tasks.embed import embed_shards
+from tasks.ingest import enter, examine_file
+from tasks.inventory import Inventory, Row, report, take_inventory
+from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Selection, ShardPlan, plan_camera, plan_days, recordings_of
+from tasks.publish import publish_day
+from tasks.receipts import Receipt, ShardOutcome, record
+from tasks.report import NightReport, close_night, new_report
+from tasks.score import score_day
+from tasks.summarise import summarise_day
+from tasks.workspace import Workspace
+
+EAST, NORTH = "hall-east", "hall-north"
+MONDAY, TUESDAY = date(2026, 3, 2), date(2026, 3, 3)
+HATCH = [[0.35, 0.4], [0.72, 0.4], [0.72, 0.9], [0.35, 0.9]]
+EVERYTHING = Selection()
+
+SETTINGS: Mapping[str, Any] = {
+    "encoders": [
+        {"name": "handcrafted/appearance"},
+        {"name": "handcrafted/motion", "stride_s": 0.5},
+    ],
+    "novelty": {
+        "neighbours": 3,
+        "minimum_reference": 10,
+        "exclusion_s": 1.0,
+        "smooth_s": 1.0,
+        "merge_gap_s": 1.0,
+        "floor_mad": 1.0,
+        "alarms_per_night": 2.0,
+    },
+    "summary": {"segment_s": 2.0, "budget_s": 12.0, "proxy_width": 128, "proxy_margin_s": 1.0, "keyframes": 4},
+    "compute": {"decode_threads": 1},
+}
+"""As said for every small site: so little footage needs short snippets, and few of them."""
+
+
+def configure(root: Path, changes: Mapping[str, Any] | None = None) -> Workspace:
+    """Write the settings of a site, tables of `changes` over those of `SETTINGS`."""
+    told: dict[str, Any] = dict(SETTINGS)
+    for name, table in (changes or {}).items():
+        told[name] = {**told.get(name, {}), **table} if isinstance(table, Mapping) else table
+    plain = [f"{name} = {_toml(value)}" for name, value in told.items() if not isinstance(value, Mapping)]
+    tables = [f"{name} = {_toml(value)}" for name, value in told.items() if isinstance(value, Mapping)]
+    text = "\n".join([*plain, *tables]) + "\n"
+    tomllib.loads(text)
+    (root / SETTINGS_FILE).write_text(text, encoding="utf-8")
+    return Workspace(root)
+
+
+def _toml(value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case Mapping():
+            return "{" + ", ".join(f'"{name}" = {_toml(inner)}' for name, inner in value.items()) + "}"
+        case str():
+            return f'"{value}"'
+        case int() | float():
+            return repr(value)
+        case _:
+            return "[" + ", ".join(map(_toml, value)) + "]"
+
+
+def new_site(folder: Path, footage: Path | None = None, changes: Mapping[str, Any] | None = None) -> Workspace:
+    """A workspace in `folder`, with a campaign `demo` linked in where `footage` is given."""
+    root = make_workspace(folder)
+    if footage is not None:
+        link_footage(root, footage, "demo")
+    return configure(root, changes)
+
+
+def say_region(workspace: Workspace, camera: str, name: str, outline: Sequence[Sequence[float]] | None) -> Workspace:
+    """Draw a region, or take it back; returns the workspace opened anew."""
+    said = Statement(f"{camera}/{name}", "tests", outline, camera=camera)
+    workspace.ledger.say("regions", [said])
+    return Workspace(workspace.site.root)
+
+
+@dataclass
+class Night:
+    """What a night did."""
+
+    inventory: Inventory
+    rows: list[Row]
+    report: NightReport
+    outcomes: list[ShardOutcome] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+
+    def done(self) -> set[tuple[str, str, str, str]]:
+        """(camera, day, step, scope) of everything that was made."""
+        made = (receipt for receipt in self.receipts if receipt.status == "done")
+        return {(made.place.camera, made.place.day.isoformat(), made.step, made.scope) for made in made}
+
+    def failed(self) -> list[Receipt]:
+        return [receipt for receipt in self.receipts if receipt.status in ("failed", "partial")]
+
+
+def ingest(workspace: Workspace, *, retry: bool = False) -> tuple[Inventory, list[Row]]:
+    """Examine what is new and enter it; returns the inventory, and the rows that count now."""
+    inventory = take_inventory(workspace, retry=retry)
+    examined = enter(workspace, inventory, [examine_file(workspace, file) for file in inventory.new])
+    return inventory, [*inventory.present, *examined]
+
+
+def plan(workspace: Workspace, rows: Sequence[Row] | None = None) -> list[DayPlan]:
+    """The embedding of all days; of what the footage folder holds where no rows are given."""
+    return plan_days(workspace, recordings_of(workspace, take_inventory(workspace).present if rows is None else rows))
+
+
+def steps_of(workspace: Workspace, days: Sequence[DayPlan], chosen: Selection = EVERYTHING) -> list[DaySteps]:
+    """The steps of all chosen days, camera by camera."""
+    places = {day.place for day in days if chosen.takes(day.place)}
+    cameras = sorted({day.place.camera for day in days})
+    return [
+        steps
+        for camera in cameras
+        for steps in plan_camera(workspace, [day for day in days if day.place.camera == camera], places)
+    ]
+
+
+def run(workspace: Workspace, selection: Selection = EVERYTHING, *, retry: bool = False) -> Night:
+    """A whole night."""
+    told = new_report()
+    inventory, rows = ingest(workspace, retry=retry)
+    night = Night(inventory, rows, told)
+    failed = sum(row["status"] == "quarantined" for row in rows[len(inventory.present) :])
+    told.ingested = {
+        "done": len(inventory.new) - failed,
+        "skipped": len(inventory.present),
+        "failed": failed,
+        "seconds": 0.0,
+    }
+    days = plan(workspace, rows)
+    chosen = [day for day in days if selection.takes(day.place)]
+    for mine in best_first(chosen):
+        outcomes = embed_shards(workspace, [shard for day in mine for shard in day.shards if shard.todo], 1)
+        night.outcomes += outcomes
+        now = {day.place: day for day in plan(workspace, rows)}
+        receipts = [receipt for day in mine for receipt in embed_receipts(day, now[day.place], outcomes)]
+        same = [day for place, day in now.items() if place.camera == mine[0].place.camera]
+        for steps in plan_camera(workspace, same, {day.place for day in mine}):
+            day = now[steps.place]
+            if any(product.exists for product in day.products(FRAMES_SCOPE)):
+                receipts += step_receipts(steps) if steps.exist else finish_day(workspace, day, steps)
+        record(workspace.ledger, told.run, receipts)
+        night.receipts += receipts
+    for receipt in night.failed():
+        told.failures.setdefault(f"{receipt.place}: {receipt.step} failed — {receipt.message}")
+    told.ingest = report(inventory, rows[len(inventory.present) :], workspace.settings.footage.gap_s)
+    late = sum(outcome.status == "late" for outcome in night.outcomes)
+    close_night(workspace, told, selection, rows, night.receipts, late)
+    return night
+
+
+def finish_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Receipt]:
+    """Score, summarise and publish a day."""
+    receipts = score_day(workspace, day, steps)
+    return [*receipts, summarise_day(workspace, day, steps), publish_day(workspace, day, steps, 1)]
+
+
+def keys_of(workspace: Workspace) -> dict[tuple[str, str, str, str], set[str]]:
+    """Keys by camera, day, step and scope, of everything that the present settings ask for."""
+    days = plan(workspace)
+    keys: dict[tuple[str, str, str, str], set[str]] = {}
+    for day in days:
+        for shard in day.shards:
+            for product in shard.products:
+                name = (day.place.camera, day.place.day.isoformat(), "embed", product.scope)
+                keys.setdefault(name, set()).add(product.key)
+    for steps in steps_of(workspace, days):
+        for step in steps.all:
+            name = (steps.place.camera, steps.place.day.isoformat(), step.name, step.scope)
+            keys.setdefault(name, set()).add(step.key)
+    return keys
+
+
+def shards_of(days: Sequence[DayPlan]) -> list[ShardPlan]:
+    return [shard for day in days for shard in day.shards]
+
+
+def table_of(workspace: Workspace, paths: Sequence[str]) -> pa.Table:
+    """The rows of several files, one after the other."""
+    return pa.concat_tables([workspace.store.read_table(path) for path in paths])
+
+
+def seconds_us(table: pa.Table) -> dict[str, int]:
+    """Microseconds of each state in a table of coverage."""
+    sums = dict.fromkeys(STATES, 0)
+    for row in table.to_pylist():
+        sums[row["state"]] += row["to_us"] - row["from_us"]
+    return sums
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Hash of every file below a folder, by its relative path."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
