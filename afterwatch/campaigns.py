@@ -28,9 +28,9 @@ def init(
     root = make_workspace(path)
     if footage is not None:
         link_footage(root, footage, campaign or footage.resolve().name)
-    typer.echo(
-        f"made {root / 'afterwatch.toml'}; put recordings into {root / 'footage'}/<campaign>/<camera>/, then run"
-    )
+    recordings = f"{root / 'footage'}/<campaign>/<camera>/"
+    there = f"{footage} is linked in" if footage is not None else f"put recordings into {recordings}"
+    typer.echo(f"made {root / 'afterwatch.toml'}; {there}; then run")
     typer.echo(f"  afterwatch run --site {path}")
 
 
@@ -39,9 +39,7 @@ def demo(
     footage: Annotated[
         Path | None, typer.Option(help="Real recordings, <camera>/<start>.mp4, instead of synthetic ones.")
     ] = None,
-    small: Annotated[
-        bool, typer.Option("--small", help="A smaller synthetic campaign, in a quarter of the time.")
-    ] = False,
+    small: Annotated[bool, typer.Option("--small", help="A smaller synthetic campaign, done sooner.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Process a small campaign with known truth (or your footage), and say what was found.

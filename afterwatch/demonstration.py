@@ -147,7 +147,8 @@ def print_findings(findings: Findings) -> None:
     recorded_s = sum(line["recorded_s"] for line in report.coverage)
     typer.echo(
         f"\nThe night is {report.status}: {duration(recorded_s)} of footage in {duration(report.seconds)}, "
-        f"{duration(report.decoded_s)} decoded, {report.events} events, {report.alarms} of them alarms."
+        f"{duration(report.decoded_s)} decoded, {duration(report.shown_s)} again for videos; "
+        f"{report.events} events, {report.alarms} of them alarms."
     )
     if findings.lines:
         rows = [

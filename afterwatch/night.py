@@ -154,7 +154,10 @@ def print_report(told: dict[str, Any]) -> None:
     rows = [(step["step"], step["done"], step["skipped"], step["failed"], step["seconds"]) for step in told["steps"]]
     print_table(("step", "done", "skipped", "failed", "seconds of work"), rows)
     _print_coverage(told["coverage"])
-    typer.echo(f"decoded {duration(told['decoded_s'])} of footage; {told['events']} events, {told['alarms']} alarms")
+    decoded, shown = duration(told["decoded_s"]), duration(told["shown_s"])
+    typer.echo(
+        f"decoded {decoded} of footage, {shown} again for videos; {told['events']} events, {told['alarms']} alarms"
+    )
     for line in told["attention"]:
         typer.echo(f"attention: {line}")
 

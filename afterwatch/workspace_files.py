@@ -8,6 +8,8 @@ from infra.settings import NAME, SETTINGS_FILE
 
 TEMPLATE = """# Settings of this Afterwatch workspace; docs/settings.md explains every one of them.
 
+# lake = "s3://bucket/prefix"   # an object store; keys without a table stand before the first one
+
 [site]
 name = "{name}"
 time_zone = "UTC"

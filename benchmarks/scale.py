@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,10 @@ TIMES = 10
 
 
 def run_scale(report: Report, clip: Clip = SHORT, few: int = FEW, rounds: int = 3) -> list[Ratio]:
-    """Peak memory of a recording ten times as long, and time of ten times as many recordings."""
+    """Peak memory of a recording ten times as long, and time of ten times as many recordings.
+
+    The time is CPU time: runs of seconds and of a minute do not meet the same neighbours on a machine that others use.
+    """
     longer = Clip(clip.width, clip.height, clip.seconds * TIMES)
     report.say(f"scale, memory of a process that embeds {clip.seconds} s and {longer.seconds} s, {clip.name}")
     short_bytes, long_bytes = _peak_bytes(clip, report), _peak_bytes(longer, report)
@@ -26,10 +30,10 @@ def run_scale(report: Report, clip: Clip = SHORT, few: int = FEW, rounds: int = 
     _ingest_and_embed(recordings[:1])
     report.say(f"scale, time of {few} and of {few * TIMES} recordings, {each.name}, {each.seconds} s each")
     runs = {"few": lambda: _ingest_and_embed(recordings[:few]), "many": lambda: _ingest_and_embed(recordings)}
-    times = take_turns(runs, rounds, report)
+    times = take_turns(runs, rounds, report, time.process_time)
     return [
         Ratio(f"peak memory, recording {TIMES} times as long / short one", long_bytes / short_bytes, "<= 1.1"),
-        Ratio(f"time, {few * TIMES} recordings / {few}", ratio_of(times, "many", "few"), "<= 10.5"),
+        Ratio(f"CPU time, {few * TIMES} recordings / {few}", ratio_of(times, "many", "few"), "<= 10.5"),
     ]
 
 

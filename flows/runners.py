@@ -50,7 +50,7 @@ def task_runner(cluster: ClusterTable) -> DaskTaskRunner:
             "threads_per_worker": 1,
             "processes": True,
             "host": "127.0.0.1",
-            "dashboard_address": None,
+            "dashboard_address": "127.0.0.1:0",
         }
     )
 

@@ -20,7 +20,9 @@ def scheduled_night(site: str) -> str:
     """Run the night of a workspace with what its settings say now; the flow fails where the night is not complete."""
     prepare_orchestrator(Site.open(Path(site)))
     workspace = Workspace(site)
-    report = run_night(workspace, Selection(), until=deadline_of(workspace.settings.schedule.until, workspace.settings.zone))
+    report = run_night(
+        workspace, Selection(), until=deadline_of(workspace.settings.schedule.until, workspace.settings.zone)
+    )
     if report.status not in ("complete", "partial"):
         raise NightError(f"the night is {report.status}: {'; '.join(report.attention[:5])}")
     return report.status

@@ -29,6 +29,7 @@ from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from footage.continuity import Continuity
 from footage.index import FrameIndex
 from footage.regions import WHOLE, Region
 from infra.errors import DecodeError
@@ -208,7 +209,7 @@ class _Decoding:
                 for picture in reader.pictures(self._left):
                     # Pictures come in order: those before this one will not come from this pass any more.
                     yield from self._carefully(picture.index - 1)
-                    self._left = self._left[self._left > picture.index]
+                    self._left = _after(self._left, picture.index)
                     yield picture
             except _Damaged:
                 suspect = max([reader.suspect, *self._left[:1].tolist()])
@@ -223,6 +224,9 @@ class _Decoding:
     def _group(self, index: int) -> int:
         return int(np.searchsorted(self._index.keys, index, side="right")) - 1
 
+    def _groups(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.asarray(np.searchsorted(self._index.keys, indices, side="right") - 1, dtype=np.int64)
+
     def _starts(self, group: int) -> list[int]:
         """Positions of key frames to begin at for the sake of a group: its own, then ever earlier ones."""
         steps = [group + 1 - (1 << power) for power in range(64) if group + 1 - (1 << power) > self._floor]
@@ -233,11 +237,11 @@ class _Decoding:
         while len(self._left) and self._left[0] <= last:
             group = self._group(int(self._left[0]))
             in_group = self._left[: np.searchsorted(self._left, last, side="right")]
-            in_group = in_group[[self._group(int(i)) == group for i in in_group]]
+            in_group = in_group[self._groups(in_group) == group]
             for picture in self._one_group(group, in_group):
-                self._left = self._left[self._left > picture.index]
+                self._left = _after(self._left, picture.index)
                 yield picture
-            self._left = self._left[self._left > in_group[-1]]
+            self._left = _after(self._left, int(in_group[-1]))
 
     def _one_group(self, group: int, wanted: NDArray[np.int64]) -> Iterator[Picture]:
         tries = 2  # a key frame may be one in name only: what cannot be had from it is tried from the one before
@@ -245,7 +249,7 @@ class _Decoding:
             reader = _Reader(self._path, self._index, 1)
             try:
                 for picture in reader.run(wanted, start):
-                    wanted = wanted[wanted > picture.index]
+                    wanted = _after(wanted, picture.index)
                     yield picture
                 tries -= 1
             except _Unclean:
@@ -266,7 +270,7 @@ class _Decoding:
             reader = _Reader(self._path, self._index, 1)
             try:
                 for picture in reader.run(self._left, start):
-                    self._left = self._left[self._left > picture.index]
+                    self._left = _after(self._left, picture.index)
                     yield picture
                 self._left = self._left[:0]
                 return
@@ -275,11 +279,11 @@ class _Decoding:
             except _Damaged as damage:
                 damaged = self._group(damage.at)
                 self._floor = damaged + 1
-                self._left = self._left[[self._group(int(i)) > damaged for i in self._left]]
+                self._left = self._left[self._groups(self._left) > damaged]
                 return
             finally:
                 reader.close()
-        self._left = self._left[[self._group(int(i)) > group for i in self._left]]
+        self._left = self._left[self._groups(self._left) > group]
 
 
 class _ByTime:
@@ -380,12 +384,14 @@ class _Reader:
         needed = {int(index.pts[i]) for i in wanted}
         unfed, last = set(needed), int(wanted[-1])
         at, shown = key, -1
+        continuity = Continuity(self._context.extradata) if self._context.name == "h264" else None
         for packet in packets:
             at = self._position(packet)
             if packet.is_keyframe and naming.may_skip:
                 keys.fed(at)
             self._context.skip_frame = "DEFAULT" if packet.pts in needed or not naming.may_skip else "NONREF"
-            for picture in self._decoded(packet, at, naming, keys):
+            broken = continuity is not None and continuity.is_broken_by(bytes(packet))
+            for picture in self._decoded(packet, at, naming, keys, broken=broken):
                 if picture.index > shown and _holds(wanted, picture.index):
                     yield picture
                 shown = max(shown, picture.index)
@@ -420,10 +426,16 @@ class _Reader:
         return len(packets) - count
 
     def _decoded(
-        self, packet: "_Packet | None", at: int, naming: "_ByTime | _Counting", keys: "_KeyCheck"
+        self,
+        packet: "_Packet | None",
+        at: int,
+        naming: "_ByTime | _Counting",
+        keys: "_KeyCheck",
+        *,
+        broken: bool = False,
     ) -> Iterator[Picture]:
         try:
-            frames = self._frames(packet, at)
+            frames = self._frames(packet, at, broken=broken)
         except _Damaged:
             # What one thread holds back for the sake of order was decoded before the error, and is sound. Where it has
             # to be counted, only what belongs to earlier groups is known by its number.
@@ -442,8 +454,8 @@ class _Reader:
             if 0 <= number < len(self._index):
                 yield Picture(number, int(self._index.t_us[number]), frame)
 
-    def _frames(self, packet: "_Packet | None", at: int) -> list[VideoFrame]:
-        if packet is not None and packet.is_corrupt:
+    def _frames(self, packet: "_Packet | None", at: int, *, broken: bool = False) -> list[VideoFrame]:
+        if broken or (packet is not None and packet.is_corrupt):
             raise _Damaged(at)
         try:
             return self._context.decode(packet)
@@ -518,6 +530,10 @@ class _KeyCheck:
             return True
         is_intra = frame.pict_type in (PictureType.I, PictureType.SI, PictureType.NONE)
         return is_intra and (frame.key_frame or self._codec != "h264")
+
+
+def _after(indices: NDArray[np.int64], index: int) -> NDArray[np.int64]:
+    return indices[np.searchsorted(indices, index, side="right") :]
 
 
 def _holds(indices: NDArray[np.int64], index: int) -> bool:

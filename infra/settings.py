@@ -51,6 +51,7 @@ class FootageTable(_Table):
     pattern: str = "{campaign}/{camera}/{start:%Y-%m-%dT%H-%M-%S}"
     """Path below `root` without the ending; `{start:…}` is a strptime format."""
     suffixes: Annotated[tuple[str, ...], Field(min_length=1)] = (".mp4", ".mkv", ".avi", ".mov", ".m4v", ".ts", ".webm")
+    """Endings of recordings' names; upper and lower case are the same."""
     start_time_zone: str = "UTC"
     """Zone of the start times in file names."""
     shard_s: Seconds = 3600.0
@@ -120,7 +121,7 @@ class NoveltyTable(_Table):
     """Regions that are judged, each against its own past; the whole picture is the region `frame`."""
     neighbours: Annotated[int, Field(ge=1)] = 20
     scaling: Literal["none", "l2", "standardise"] = "standardise"
-    minimum_reference: Annotated[int, Field(ge=2)] = 40
+    minimum_reference: Annotated[int, Field(ge=2)] = 30
     """Earlier snippets below which a day is compared with itself, its own surroundings left out."""
     maximum_reference: Annotated[int, Field(ge=2)] = 20_000
     """Snippets a head is fitted on at most, spread evenly over the reference."""
@@ -191,8 +192,15 @@ class ClusterTable(_Table):
     workers: Annotated[int, Field(ge=0)] = 0
     """Workers of the embedded cluster; 0: one for each core."""
     gpu_resource: str | None = None
-    """Name of the Dask resource that embedding asks one unit of, `GPU` for `dask worker --resources GPU=1`."""
+    """Name of the Dask resource that embedding asks one unit of, `GPU` for `dask worker --resources GPU=1`; with
+    `address` only: the embedded cluster's workers have no such resource."""
     retries: Annotated[int, Field(ge=0)] = 2
+
+    @model_validator(mode="after")
+    def _resource_exists(self) -> "ClusterTable":
+        if self.gpu_resource is not None and self.address is None:
+            raise ValueError("gpu_resource needs an address: no worker of the embedded cluster has that resource")
+        return self
 
 
 class CameraTable(_Table):

@@ -39,7 +39,10 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
         _table_of_rows(connection, name, said)
     # What does not fit into memory goes there; DuckDB's own choice is the current folder, which a query could then read.
     connection.execute("SET temp_directory = ?", [f"{gettempdir()}/afterwatch-{secrets.token_hex(8)}"])
-    connection.execute("SET allowed_directories = [?]", [store.location])
+    spellings = [store.location]
+    if not store.is_local:  # a store may tell its files by another spelling than the settings
+        spellings.append(store.filesystem.unstrip_protocol(store.filesystem._strip_protocol(store.location)))
+    connection.execute("SET allowed_directories = ?", [spellings])
     connection.execute("SET enable_external_access = false")
     connection.execute("SET python_enable_replacements = false")  # a query sees the lake, not the caller's variables
     connection.execute("SET lock_configuration = true")

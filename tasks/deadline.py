@@ -16,9 +16,11 @@ def next_moment(clock: str | time, zone: ZoneInfo, now: datetime) -> datetime:
         wanted = clock if isinstance(clock, time) else time.fromisoformat(clock)
     except ValueError:
         raise ConfigurationError(f'"{clock}" is no time of day; write it as 06:00') from None
-    here = now.astimezone(zone)
-    moment = datetime.combine(here.date(), wanted, tzinfo=zone)
-    return moment if moment > here else datetime.combine(here.date() + timedelta(days=1), wanted, tzinfo=zone)
+    today = now.astimezone(zone).date()
+    days = (today, today + timedelta(days=1))
+    moments = [datetime.combine(day, wanted.replace(fold=fold), tzinfo=zone) for day in days for fold in (0, 1)]
+    # Two moments of one zone are compared by their clocks, which go back once a year; so in UTC.
+    return next(moment for moment in moments if moment.astimezone(UTC) > now)
 
 
 def deadline_of(until: time | None, zone: ZoneInfo) -> datetime | None:

@@ -9,10 +9,10 @@ from prefect import get_run_logger, task
 from prefect.runtime import task_run
 
 from infra.errors import AfterwatchError
-from tasks.embedding import EmbeddingPass, ShardResult, reason_of
+from tasks.embedding import EmbeddingPass, ShardResult
 from tasks.encoders import load_encoder
 from tasks.plan import Product, ShardPlan
-from tasks.receipts import ShardOutcome
+from tasks.receipts import ShardOutcome, reason_of
 from tasks.workspace import Workspace
 
 

@@ -27,6 +27,7 @@ from lake.store import rows_of
 from models.encoders.base import Encoder
 from tasks.indexes import load_index
 from tasks.plan import FRAMES_SCOPE, Product, Recording, ShardPlan
+from tasks.receipts import reason_of
 from tasks.workspace import Workspace
 
 DECODED_AHEAD = 8
@@ -84,7 +85,7 @@ class _Rows:
     from_us: list[int] = field(default_factory=list)
     to_us: list[int] = field(default_factory=list)
     digest: list[str] = field(default_factory=list)
-    vectors: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    vectors: dict[int, NDArray[np.float16]] = field(default_factory=dict)
     closed: bool = False
     error: str = ""
     """Why it cannot become whole."""
@@ -101,10 +102,8 @@ class _Rows:
         return self.closed and len(self.vectors) == len(self.index)
 
     def table(self, dimension: int) -> pa.Table:
-        vectors = (
-            np.stack([self.vectors[row] for row in range(len(self.index))]) if self.index else np.empty((0, dimension))
-        )
-        halves = vectors.astype(np.float16)
+        rows = [self.vectors[row] for row in range(len(self.index))]
+        halves = np.stack(rows) if rows else np.empty((0, dimension), np.float16)
         if not np.isfinite(halves).all():
             raise AfterwatchError(
                 f"{self.product.scope}: a vector of {self.recording.path} is not finite in 16 bits; "
@@ -146,7 +145,8 @@ class _Batcher:
         waiting, self._waiting = self._waiting, []
         if waiting:
             try:
-                vectors = self.encoder.encode(np.stack([pixels for _, _, pixels in waiting]))
+                # All of a shard's vectors wait for its last one: they wait as they will be stored.
+                vectors = self.encoder.encode(np.stack([pixels for _, _, pixels in waiting])).astype(np.float16)
             except Exception as error:
                 for rows, _, _ in waiting:  # rows of other shards may be among them
                     rows.error = reason_of(error)
@@ -197,13 +197,6 @@ class _SnippetFeed:
             pixels = np.stack([self._views[int(index)] for index in frames])
             span = int(self._runs.from_us[number]), int(self._runs.to_us[number])
             self._batcher.add(self._rows, self._rows.open_row(int(frames[0]), *span, pixels), pixels)
-
-
-def reason_of(error: BaseException) -> str:
-    """An error in words for the night's report."""
-    if isinstance(error, MemoryError):
-        return "out of memory; lower compute.batch_size or footage.shard_s, or use fewer workers"
-    return str(error) if isinstance(error, AfterwatchError) else f"{type(error).__name__}: {error}"
 
 
 def _region(product: Product) -> Region:

@@ -16,7 +16,7 @@ from tasks.receipts import record
 from tasks.report import NightReport, close_night
 from tasks.workspace import Workspace
 
-GUESSED_SECONDS = 0.08
+GUESSED_SECONDS = 0.2
 """Work in seconds per second of footage where no earlier run tells: handcrafted encoders on one core at 640 × 360."""
 GUESSED_BYTES = 6_000
 """Lake and published bytes per second of footage where nothing is there to measure."""

@@ -26,7 +26,7 @@ from infra.settings import SummaryTable
 from lake.store import Store
 from tasks.indexes import load_index
 from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Recording
-from tasks.receipts import Receipt
+from tasks.receipts import Receipt, reason_of
 from tasks.summarise import recordings_of_day
 from tasks.workspace import Workspace
 
@@ -52,8 +52,8 @@ def publish_day(workspace: Workspace, day: DayPlan, steps: DaySteps, decode_thre
         try:
             decoded_s = _Publication(workspace, day, steps, decode_threads).write()
             status = "done"
-        except (AfterwatchError, OSError) as error:
-            status, message = "failed", str(error)
+        except Exception as error:  # noqa: BLE001 — one day must not stop the camera's others: it is reported, and tried again
+            status, message = "failed", reason_of(error)
     seconds = time.perf_counter() - began
     return Receipt(day.place, step.name, step.scope, step.key, status, (), step.inputs, 0, seconds, decoded_s, message)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from infra.errors import AfterwatchError
 from lake.keys import Place
 from lake.ledger import Ledger, RunRow
 
@@ -48,6 +49,13 @@ class ShardOutcome:
     seconds: float = 0.0
     decoded_s: float = 0.0
     message: str = ""
+
+
+def reason_of(error: BaseException) -> str:
+    """An error in words for the night's report."""
+    if isinstance(error, MemoryError):
+        return "out of memory; lower compute.batch_size or footage.shard_s, or use fewer workers"
+    return str(error) if isinstance(error, AfterwatchError | OSError) else f"{type(error).__name__}: {error}"
 
 
 def record(ledger: Ledger, run_id: str, receipts: Iterable[Receipt]) -> None:

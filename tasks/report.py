@@ -27,13 +27,15 @@ TOLERANCE_S = 0.001
 
 @dataclass
 class NightReport:
-    """What a night has done; `status` is complete, partial (its deadline came), incomplete or failed."""
+    """What a night has done; `status` is complete, partial (its deadline came) or incomplete."""
 
     run: str
     started_at: datetime
     status: str = "complete"
     steps: list[dict[str, Any]] = field(default_factory=list)
     decoded_s: float = 0.0
+    shown_s: float = 0.0
+    """Seconds decoded again for videos and pictures that people look at."""
     seconds: float = 0.0
     coverage: list[dict[str, Any]] = field(default_factory=list)
     ingest: dict[str, Any] = field(default_factory=dict)
@@ -52,6 +54,7 @@ class NightReport:
             "seconds": round(self.seconds, 3),
             "steps": self.steps,
             "decoded_s": round(self.decoded_s, 3),
+            "shown_s": round(self.shown_s, 3),
             "coverage": self.coverage,
             "ingest": self.ingest,
             "events": self.events,
@@ -116,7 +119,8 @@ def close_night(
     days = [day for day in plan_days(workspace, recordings_of(workspace, rows)) if selection.takes(day.place)]
     report.coverage = coverage_of(workspace, days, mine)
     report.steps = count_steps(receipts, report.ingested)
-    report.decoded_s = sum(receipt.decoded_s for receipt in receipts)
+    report.decoded_s = sum(receipt.decoded_s for receipt in receipts if receipt.step == "embed")
+    report.shown_s = sum(receipt.decoded_s for receipt in receipts if receipt.step == "publish")
     report.events, report.alarms = _count_events(workspace, receipts)
     report.attention = attention_of(report, list(report.failures), late)
     covered = all(is_covered(line) for line in report.coverage)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from prefect import task
 
 from footage.health import examine
-from infra.errors import AfterwatchError, ConfigurationError
+from infra.errors import ConfigurationError
 from infra.settings import NoveltyTable
 from lake.keys import short_hash
 from lake.schema import TABLES
@@ -25,7 +25,7 @@ from models.events import Event, EventRule
 from models.heads.nightly import NightRule, Standard, Verdict, fit_camera, judge, rank
 from models.heads.novelty import NoveltyHead, head_named, settings_named
 from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, RegionPlan, Step
-from tasks.receipts import Receipt
+from tasks.receipts import Receipt, reason_of
 from tasks.workspace import Workspace
 
 MICROSECOND = timedelta(microseconds=1)
@@ -58,8 +58,8 @@ def score_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Recei
         if not step.exists:
             try:
                 (rows, message), status = do(), "done"
-            except (AfterwatchError, OSError) as error:
-                status, message = "failed", str(error)
+            except Exception as error:  # noqa: BLE001 — one day must not stop the camera's others: it is reported, and tried again
+                status, message = "failed", reason_of(error)
         outputs = step.outputs if status != "failed" else ()
         seconds = time.perf_counter() - began
         receipts.append(

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from prefect import task
 
 from footage.health import BLACK_LUMINANCE
-from infra.errors import AfterwatchError
 from lake.store import rows_of
 from lake.vectors import read_embeddings
 from models.events import Event
@@ -30,7 +29,7 @@ from models.summary.scores import (
 from models.summary.segments import Segment, cut_segments
 from models.summary.selection import choose_keyframe, select_segments
 from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Recording
-from tasks.receipts import Receipt
+from tasks.receipts import Receipt, reason_of
 from tasks.workspace import Workspace
 
 RAREST = 1e-7
@@ -53,8 +52,8 @@ def summarise_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> Receip
     if not step.exists:
         try:
             status, rows = "done", _summarise(workspace, day, steps)
-        except (AfterwatchError, OSError) as error:
-            status, message = "failed", str(error)
+        except Exception as error:  # noqa: BLE001 — one day must not stop the camera's others: it is reported, and tried again
+            status, message = "failed", reason_of(error)
     outputs = step.outputs if status != "failed" else ()
     seconds = time.perf_counter() - began
     return Receipt(

@@ -30,7 +30,9 @@ class Done:
 def start(*arguments: object) -> "subprocess.Popen[bytes]":
     """Start a command in a process group of its own."""
     command = [sys.executable, "-m", "afterwatch", *map(str, arguments)]
-    return subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(
+        command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def afterwatch(*arguments: object) -> Done:
@@ -41,7 +43,9 @@ def afterwatch(*arguments: object) -> Done:
 
 
 def environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    """As the tests were started, but for the orchestrator: only the address of the tests' own server is passed on."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return kept | {name: os.environ[name] for name in ("PREFECT_API_URL",) if name in os.environ}
 
 
 def tables(site: Path) -> dict[str, str]:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.command import afterwatch
 
-pytestmark = pytest.mark.serial
+pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("server")]
 
 
 @pytest.mark.timeout(600)

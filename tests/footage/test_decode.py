@@ -109,10 +109,12 @@ def count_fed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     fed: list[int] = []
     fed_before = decoding._Reader._frames
 
-    def frames(self: decoding._Reader, packet: "av.Packet[av.VideoStream] | None", at: int) -> list[av.VideoFrame]:
+    def frames(
+        self: decoding._Reader, packet: "av.Packet[av.VideoStream] | None", at: int, *, broken: bool = False
+    ) -> list[av.VideoFrame]:
         if packet is not None:
             fed.append(at)
-        return fed_before(self, packet, at)
+        return fed_before(self, packet, at, broken=broken)
 
     monkeypatch.setattr(decoding._Reader, "_frames", frames)
     return fed
@@ -186,6 +188,53 @@ def test_what_stands_before_damage_in_its_group_is_delivered(film_path: FilmPath
     index = probe(hurt).index
     for threads in (1, 4):
         assert set(range(48)) <= set(digests(hurt, index, everything(index), threads))
+
+
+def without(path: Path, target: Path, lost: set[int]) -> Path:
+    """A copy of a recording that lacks some of its packets, as a recorder leaves it when its network fails."""
+    with av.open(str(path)) as container, av.open(str(target), "w") as out:
+        stream = container.streams.video[0]
+        copy = out.add_stream_from_template(stream)
+        for number, packet in enumerate(container.demux(stream)):
+            if packet.size and number not in lost:
+                packet.stream = copy
+                out.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("name", ["h264-mkv", "h264-b-mkv", "h264-b-mp4"])
+@pytest.mark.parametrize("lost", [{47}, {40}, {58, 59}, {25, 67}])
+def test_packets_that_were_never_written_fake_nothing(
+    name: str, lost: set[int], film_path: FilmPath, tmp_path: Path
+) -> None:
+    path = film_path(DAMAGED[name])
+    with av.open(str(path)) as container:
+        times = {frame.time: digest(frame) for frame in container.decode(container.streams.video[0])}
+    hurt = without(path, tmp_path / f"hurt{path.suffix}", lost)
+    found = probe(hurt).index
+    groups = {number // GROUP for number in lost}
+    for threads in (1, 3):
+        for wanted in (everything(found), everything(found)[::7]):
+            got = digests(hurt, found, wanted, threads)
+            for number, told in got.items():
+                assert times[float(int(found.pts[number]) * found.time_base)] == told, "a faked picture was delivered"
+            missed = {round(found.t_us[i] / 40_000) // GROUP for i in wanted if int(i) not in got}
+            assert missed <= groups
+
+
+def test_a_key_frame_that_is_passed_over_leaves_nothing_to_lean_on(film_path: FilmPath, tmp_path: Path) -> None:
+    # The key frame's packet is turned into one that decoders pass over without a word (an access unit delimiter).
+    path = film_path(DAMAGED["h264-mkv"])
+    truth, key = plain_digests(path), packets(path)[40]
+    content = bytearray(path.read_bytes())
+    content[key.at : key.at + 5] = (key.size - 4).to_bytes(4, "big") + b"\x09"
+    hurt = tmp_path / "hurt.mkv"
+    hurt.write_bytes(content)
+    index = probe(hurt).index
+    for wanted in (everything(index), everything(index)[::7]):
+        got = digests(hurt, index, wanted)
+        assert all(truth[i] == told for i, told in got.items())
+        assert set(wanted.tolist()) - set(got) == {int(i) for i in wanted if 40 <= i < 60}
 
 
 def test_lost_packets_of_a_transport_stream_fake_nothing(film_path: FilmPath, tmp_path: Path) -> None:

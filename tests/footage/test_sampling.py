@@ -154,7 +154,7 @@ def test_coverage_accounts_for_every_microsecond_once(
     for position, good in zip(sampled, delivered, strict=True):
         at = int(index.t_us[position])
         after = [int(index.t_us[i]) for i in sampled if index.t_us[i] > at]
-        until = min([at + reach_us, at + index.hold_us, index.duration_us, *after, *(end for end in ends if end > at)])
+        until = min([at + reach_us, at + index.hold_us, index.extent_us, *after, *(end for end in ends if end > at)])
         same = [bool(d) for i, d in zip(sampled, delivered, strict=True) if index.t_us[i] == at]
         if until > at and len(same) == 1:
             assert state(at) == state(until - 1) == ("analysed" if good else "corrupt")

@@ -45,9 +45,12 @@ def test_a_version_that_is_there_stays_as_it_is(registry: Registry) -> None:
 @pytest.mark.parametrize("name", ["..", ".", "", "a/b", "../a", "/etc", "a\\b", ".hidden", "a\n", "ä", "a\0b", "-a"])
 def test_names_that_leave_the_folder_are_refused(name: str, registry: Registry, tmp_path: Path) -> None:
     for parts in ((name, "a", "1"), ("novelty", name, "1"), ("novelty", "a", name)):
-        for act in (registry.exists, registry.load, lambda *parts: registry.save(*parts, {}, {})):
-            with pytest.raises(LakeError, match="cannot name a model"):
-                act(*parts)
+        with pytest.raises(LakeError, match="cannot name a model"):
+            registry.exists(*parts)
+        with pytest.raises(LakeError, match="cannot name a model"):
+            registry.load(*parts)
+        with pytest.raises(LakeError, match="cannot name a model"):
+            registry.save(*parts, {}, ARRAY)
     assert not (tmp_path / "models").exists()
 
 

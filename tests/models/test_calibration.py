@@ -145,7 +145,7 @@ def test_the_fraction_rises_with_the_score_and_does_not_depend_on_order(
 ) -> None:
     distribution = NormalDistribution.fit(np.array(normal), knots=8)
     told = distribution.fraction_below(np.sort(scores))
-    assert ((0 <= told) & (told <= 1)).all() and (np.diff(told) >= 0).all()
+    assert ((told >= 0) & (told <= 1)).all() and (np.diff(told) >= 0).all()
     again = NormalDistribution.from_arrays(NormalDistribution.fit(np.array(normal[::-1]), knots=8).to_arrays())
     np.testing.assert_array_equal(again.fraction_below(np.sort(scores)), told)
 

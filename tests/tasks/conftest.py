@@ -45,7 +45,7 @@ def copied(processed: Processed, tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the recordings that the embedding decodes, one for each pass over one."""
     calls: list[str] = []
 
@@ -54,4 +54,4 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         return decode(path, index, wanted, **options)
 
     monkeypatch.setattr(embedding, "decode", counting)
-    yield calls
+    return calls

@@ -18,18 +18,18 @@ from tasks.camera import best_first, embed_receipts, step_receipts
 from tasks.embed import embed_shards
 from tasks.ingest import enter, examine_file
 from tasks.inventory import Inventory, Row, report, take_inventory
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Selection, ShardPlan, plan_camera, plan_days, recordings_of
+from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Selection, plan_camera
 from tasks.publish import publish_day
 from tasks.receipts import Receipt, ShardOutcome, record
 from tasks.report import NightReport, close_night, new_report
 from tasks.score import score_day
 from tasks.summarise import summarise_day
 from tasks.workspace import Workspace
+from tests.tasks.planned import EVERYTHING, plan
 
 EAST, NORTH = "hall-east", "hall-north"
 MONDAY, TUESDAY = date(2026, 3, 2), date(2026, 3, 3)
 HATCH = [[0.35, 0.4], [0.72, 0.4], [0.72, 0.9], [0.35, 0.9]]
-EVERYTHING = Selection()
 
 SETTINGS: Mapping[str, Any] = {
     "encoders": [
@@ -119,22 +119,6 @@ def ingest(workspace: Workspace, *, retry: bool = False) -> tuple[Inventory, lis
     return inventory, [*inventory.present, *examined]
 
 
-def plan(workspace: Workspace, rows: Sequence[Row] | None = None) -> list[DayPlan]:
-    """The embedding of all days; of what the footage folder holds where no rows are given."""
-    return plan_days(workspace, recordings_of(workspace, take_inventory(workspace).present if rows is None else rows))
-
-
-def steps_of(workspace: Workspace, days: Sequence[DayPlan], chosen: Selection = EVERYTHING) -> list[DaySteps]:
-    """The steps of all chosen days, camera by camera."""
-    places = {day.place for day in days if chosen.takes(day.place)}
-    cameras = sorted({day.place.camera for day in days})
-    return [
-        steps
-        for camera in cameras
-        for steps in plan_camera(workspace, [day for day in days if day.place.camera == camera], places)
-    ]
-
-
 def run(workspace: Workspace, selection: Selection = EVERYTHING, *, retry: bool = False) -> Night:
     """A whole night."""
     told = new_report()
@@ -173,26 +157,6 @@ def finish_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Rece
     """Score, summarise and publish a day."""
     receipts = score_day(workspace, day, steps)
     return [*receipts, summarise_day(workspace, day, steps), publish_day(workspace, day, steps, 1)]
-
-
-def keys_of(workspace: Workspace) -> dict[tuple[str, str, str, str], set[str]]:
-    """Keys by camera, day, step and scope, of everything that the present settings ask for."""
-    days = plan(workspace)
-    keys: dict[tuple[str, str, str, str], set[str]] = {}
-    for day in days:
-        for shard in day.shards:
-            for product in shard.products:
-                name = (day.place.camera, day.place.day.isoformat(), "embed", product.scope)
-                keys.setdefault(name, set()).add(product.key)
-    for steps in steps_of(workspace, days):
-        for step in steps.all:
-            name = (steps.place.camera, steps.place.day.isoformat(), step.name, step.scope)
-            keys.setdefault(name, set()).add(step.key)
-    return keys
-
-
-def shards_of(days: Sequence[DayPlan]) -> list[ShardPlan]:
-    return [shard for day in days for shard in day.shards]
 
 
 def table_of(workspace: Workspace, paths: Sequence[str]) -> pa.Table:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torchvision.models import video  # type: ignore[import-untyped]  # ships no type information
 
 from infra.errors import ConfigurationError, WeightsError
-from infra.weights import WeightsFile
+from infra.weights import Option, WeightsFile
 from models.encoders import hub
 from models.encoders.base import Encoder, Pixels, TextEncoder
 from models.encoders.build import build
@@ -125,7 +125,8 @@ def test_timm_options_reach_the_constructor(tmp_path: Path) -> None:
     wrong = replace(file, options={"img_size": 64, "input_size": 96})
     with pytest.raises(ConfigurationError, match="img_size"):
         build(describe("timm/vit_tiny_patch16_224", wrong), wrong)
-    for options in ({"pad": "same"}, {"num_classes": 3}):
+    refusals: tuple[dict[str, Option], ...] = ({"pad": "same"}, {"num_classes": 3})
+    for options in refusals:
         refused = replace(file, options=options)
         with pytest.raises(ConfigurationError, match=r"weights\.toml"):
             build(describe("timm/vit_tiny_patch16_224", refused), refused)

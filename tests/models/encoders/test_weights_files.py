@@ -108,7 +108,7 @@ def test_a_file_without_a_state_dict_is_refused(tmp_path: Path, content: object)
 
 
 def test_an_absent_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="gone.pt are not there"):
+    with pytest.raises(WeightsError, match=r"gone\.pt are not there"):
         read_state_dict(WeightsFile(tmp_path / "gone.pt", "ab" * 32))
 
 

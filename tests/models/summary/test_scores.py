@@ -101,7 +101,7 @@ def test_memorability_within_a_day_leaves_out_what_is_near_in_time() -> None:
 def test_a_robust_scale_keeps_order_and_lies_in_the_unit_range(values: list[float]) -> None:
     column = np.sort(values)
     told = RobustScale.fit(column).apply(column)
-    assert ((0 <= told) & (told <= 1)).all() and (np.diff(told) >= 0).all()
+    assert ((told >= 0) & (told <= 1)).all() and (np.diff(told) >= 0).all()
     if column[0] == column[-1]:
         assert (told == 0).all()
 

@@ -1,0 +1,197 @@
+"""A settings file says exactly what it says, or is refused with what was meant."""
+
+import ast
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+import infra.settings
+from infra.errors import ConfigurationError
+from infra.settings import SETTINGS_FILE, AtRate, EveryNth, KeyFrames, Settings, read_settings
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / SETTINGS_FILE
+
+
+def read(file: Path, text: str) -> Settings:
+    file.write_text(text, encoding="utf-8")
+    return read_settings(file)
+
+
+def test_an_empty_file_is_the_defaults(file: Path) -> None:
+    assert read(file, "") == Settings()
+
+
+def test_everything_can_be_said(file: Path) -> None:
+    settings = read(
+        file,
+        """
+        reach_s = 3
+        lake = "s3://bucket/prefix"
+        lake_options = { endpoint_url = "http://127.0.0.1:9000", anon = false }
+        [site]
+        name = "north"
+        time_zone = "Europe/Vienna"
+        [footage]
+        pattern = "{camera}/{start:%Y/%m/%d/%H-%M-%S}"
+        suffixes = [".ts"]
+        [sampling]
+        policy = "every_nth"
+        n = 10
+        [[encoders]]
+        name = "handcrafted/appearance"
+        [[encoders]]
+        name = "handcrafted/motion"
+        regions = ["frame", "door"]
+        stride_s = 2
+        [schedule]
+        until = "06:00"
+        [cameras."hall 1"]
+        clock_offset_s = -1.5
+        sampling = { policy = "key_frames" }
+        [cameras.yard]
+        skip = true
+        """,
+    )
+    assert settings.zone == ZoneInfo("Europe/Vienna")
+    assert settings.sampling_of("yard") == EveryNth(n=10)
+    assert settings.sampling_of("hall 1") == KeyFrames()
+    assert settings.clock_offset_us("hall 1") == -1_500_000
+    assert settings.clock_offset_us("yard") == settings.clock_offset_us("unknown") == 0
+    assert settings.skips("yard")
+    assert not settings.skips("hall 1")
+    assert not settings.skips("unknown")
+    assert settings.encoders[1].regions == ("frame", "door")
+    assert settings.schedule.until is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "guess"),
+    [
+        ("reech_s = 1", "reech_s", "reach_s"),
+        ("[footage]\nsufixes = ['.mp4']", "footage.sufixes", "suffixes"),
+        ("[summary.weights]\nanomly = 1", "summary.weights.anomly", "anomaly"),
+        ("[cameras.hall]\nclock_ofset_s = 1", "cameras.hall.clock_ofset_s", "clock_offset_s"),
+        ("[sampling]\npolicy = 'rate'\nrate_h = 2", "sampling.rate.rate_h", "rate_hz"),
+        ("[cameras.a.sampling]\npolicy = 'rate'\nrate_h = 2", "cameras.a.sampling.rate.rate_h", "rate_hz"),
+        ("[[encoders]]\nname = 'handcrafted/motion'\nstride = 1", "encoders.0.stride", "stride_s"),
+        ("[noveltyy]\nname = 'x'", "noveltyy", "novelty"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_one_that_was_meant(file: Path, text: str, place: str, guess: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read(file, text)
+    assert str(file) in str(caught.value)
+    assert f"{place}: unknown setting" in str(caught.value)
+    assert f'did you mean "{guess}"' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("reach_s = 0", "reach_s: .*greater than 0.*got 0"),
+        ("reach_s = -1", "greater than 0"),
+        ("reach_s = inf", "finite"),
+        ("reach_s = nan", "reach_s"),
+        ("[footage]\nshard_s = inf", "finite"),
+        ("[cameras.a]\nclock_offset_s = nan", "finite"),
+        ("[sampling]\npolicy = 'rate'\nrate_hz = 1001", "less than or equal to 1000"),
+        ("[sampling]\npolicy = 'every_nth'\nn = 0", "greater than or equal to 1"),
+        ("[sampling]\npolicy = 'every_nth'\nn = 1.5", "integer"),
+        ("[sampling]\npolicy = 'often'", "'every_nth', 'rate', 'key_frames'"),
+        ("[sampling]\nrate_hz = 2", 'sampling: needs policy, one of "every_nth", "rate"'),
+        ("[footage]\npattern = '{camera}'", r"footage\.pattern: needs \{start:"),
+        ("[footage]\npattern = '{start:%Y}'", r"needs \{camera\}"),
+        ("[footage]\nsuffixes = []", "suffixes"),
+        ("[compute]\nprecision = 'fp8'", "'auto', 'fp32', 'fp16' or 'bf16'"),
+        ("[compute]\nbatch_size = 0", "batch_size"),
+        ("[novelty]\ndetector = 'loff'", "detector"),
+        ("[novelty]\nalarms_per_night = 0", "alarms_per_night"),
+        ("[summary]\nsimilarity_limit = 1.1", "similarity_limit"),
+        ("[summary.weights]\nanomaly = 0\nmemorability = 0\nentropy = 0\ndynamics = 0", "at least one weight"),
+        ("[cluster]\nretries = -1", "retries"),
+        ("[site]\ntime_zone = 'Europe/Wien'", 'unknown time zone "Europe/Wien"'),
+        ("[site]\ntime_zone = 'Europe/Viena'", 'did you mean "Europe/Vienna"'),
+        ("encoders = []", "at least one"),
+        ("[[encoders]]\nname='handcrafted/motion'\n[[encoders]]\nname='handcrafted/motion'", "stands once"),
+        ("[[encoders]]\nname='handcrafted/appearance'", r"encoder of \[novelty\].*handcrafted/motion"),
+        ("[[encoders]]\nname='handcrafted/motion'", r"encoder of \[summary\].*handcrafted/appearance"),
+        ("[schedule]\nuntil = '25:00'", "until"),
+        ("reach_s = ", "not TOML"),
+        ("reach_s = 1\nreach_s = 2", "not TOML"),
+    ],
+)
+def test_settings_out_of_their_range_are_refused_with_the_rule(file: Path, text: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason) as caught:
+        read(file, text)
+    assert str(caught.value).startswith(str(file))
+
+
+def test_several_faults_are_told_at_once(file: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read(file, "reach_s = 0\n[footage]\ngap_s = -1\nroott = 'x'")
+    assert all(place in str(caught.value) for place in ("reach_s", "footage.gap_s", "footage.roott"))
+
+
+def test_a_folder_without_settings_is_no_workspace(file: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"no workspace.*afterwatch init"):
+        read_settings(file)
+
+
+def test_a_file_that_cannot_be_read_is_told(file: Path) -> None:
+    file.mkdir()
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        read_settings(file)
+    (file.parent / "other").mkdir()
+    other = file.parent / "other" / SETTINGS_FILE
+    other.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigurationError, match="not TOML"):
+        read_settings(other)
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().reach_s = 5.0
+    with pytest.raises(ValidationError, match="frozen"):
+        AtRate().rate_hz = 5.0
+
+
+def tables() -> Iterator[type[BaseModel]]:
+    for _, value in inspect.getmembers(infra.settings, inspect.isclass):
+        if issubclass(value, BaseModel) and value.__module__ == infra.settings.__name__ and value.model_fields:
+            yield value
+
+
+def explained(table: type[BaseModel]) -> dict[str, bool]:
+    """Which settings of a table have a text under them."""
+    tree = ast.parse(inspect.getsource(table)).body[0]
+    assert isinstance(tree, ast.ClassDef)
+    found: dict[str, bool] = {}
+    for node, after in zip(tree.body, [*tree.body[1:], None], strict=True):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found[node.target.id] = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+    return found
+
+
+PLAIN = {"name", "policy", "n", "rate_hz", "device", "precision", "batch_size", "detector", "encoder", "neighbours"}
+PLAIN |= {"scaling", "smooth_s", "minimum_count", "minimum_s", "merge_gap_s", "anomaly", "memorability", "entropy"}
+PLAIN |= {"dynamics", "segment_s", "budget_s", "keyframes", "proxy_width", "weights", "cron", "retries", "sampling"}
+PLAIN |= {"site", "footage", "encoders", "compute", "novelty", "summary", "schedule", "cluster", "cameras"}
+"""Settings that their names and their table's text explain."""
+
+
+@pytest.mark.parametrize("table", list(tables()), ids=lambda table: str(table.__name__))
+def test_every_setting_is_documented_and_its_default_is_valid(table: type[BaseModel]) -> None:
+    assert table.__doc__
+    for name, has_text in explained(table).items():
+        assert has_text or name in PLAIN, f"{table.__name__}.{name}"
+    given: dict[str, Any] = {name: "x" for name, field in table.model_fields.items() if field.is_required()}
+    made = table(**given)
+    assert table.model_validate(made.model_dump()) == made

@@ -1,0 +1,326 @@
+"""The pictures and videos of a day: whole, exact in time, traceable, the same every time."""
+
+import json
+import shutil
+from datetime import datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from footage.decode import decode
+from lake.keys import Place
+from tasks import embedding
+from tasks import publish as publishing
+from tasks.plan import FRAMES_SCOPE
+from tasks.publish import publish_day
+from tasks.score import score_day
+from tasks.summarise import summarise_day
+from tasks.workspace import Workspace
+from tests.footage.films import Film, make
+from tests.tasks.conftest import Processed
+from tests.tasks.nights import EAST, TUESDAY, Night, configure, new_site, run, tree
+from tests.tasks.planned import plan, steps_of
+
+Told = dict[str, Any]
+
+
+def published(workspace: Workspace) -> dict[Path, Told]:
+    """`summary.json` of every published day, by folder."""
+    found = sorted(workspace.site.published_folder.rglob("summary.json"))
+    return {path.parent: json.loads(path.read_text(encoding="utf-8")) for path in found}
+
+
+def only(workspace: Workspace) -> tuple[Path, Told]:
+    ((folder, told),) = published(workspace).items()
+    return folder, told
+
+
+def times_and_end(path: Path) -> tuple[list[float], float]:
+    """Seconds at which each picture appears, and at which the video ends; every picture decodes."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        base = stream.time_base or Fraction(1)
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        last = packets[-1]
+    assert last.pts is not None
+    with av.open(str(path)) as container:
+        shown = [float((frame.pts or 0) * base) for frame in container.decode(video=0)]
+    assert len(shown) == len(packets)
+    return shown, float((last.pts + (last.duration or 0)) * base)
+
+
+def recordings(folder: Path, films: dict[str, Film], changes: dict[str, Any] | None = None) -> tuple[Workspace, Night]:
+    """A site of one camera's day after its night."""
+    workspace = new_site(folder, changes=changes)
+    for name, film in films.items():
+        path = workspace.site.footage_root / f"demo/hall/{name}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make(path, film)
+    return workspace, run(workspace)
+
+
+def test_every_day_with_pictures_is_published_whole(processed: Processed) -> None:
+    days = published(processed.workspace)
+    assert len(days) == 4
+    for folder, told in days.items():
+        assert (told["campaign"], told["camera"], told["day"]) == folder.relative_to(
+            processed.workspace.site.published_folder
+        ).parts
+        assert not told["partial"]
+        named = {"summary.json", told["video"], told["contact"]}
+        named |= {item["keyframe"] for item in told["entries"]}
+        named |= {item[name] for item in told["events"] for name in ("keyframe", "clip")}
+        assert set(tree(folder)) == named, "what is named is there, and nothing else"
+        for name in named:
+            if name.endswith(".jpg"):
+                assert cv2.imread(str(folder / name)) is not None
+
+
+def test_every_second_of_a_summary_names_where_it_comes_from(processed: Processed) -> None:
+    workspace = processed.workspace
+    rows = {row["recording_id"]: row for row in processed.night.rows}
+    for told in published(workspace).values():
+        ends = [0.0]
+        for entry in told["entries"]:
+            assert entry["at_s"] == ends[-1], "entries tile the video"
+            ends.append(round(entry["at_s"] + entry["for_s"], 6))
+            row = rows[entry["recording_id"]]
+            assert entry["recording"] == row["path"]
+            assert round(entry["for_s"] * 1e6) == entry["to_us"] - entry["from_us"]
+            assert datetime.fromisoformat(entry["taken_at"]) == row["started_at"] + timedelta(
+                microseconds=entry["from_us"]
+            )
+            assert entry["from_us"] <= entry["keyframe_us"] < entry["to_us"]
+            assert entry["reason"]
+            assert all(
+                0.0 <= entry[name] <= 1.0 for name in ("score", "anomaly", "memorability", "entropy", "dynamics")
+            )
+        assert ends[-1] == told["duration_s"] > 0
+        versions = told["versions"]
+        assert versions["afterwatch"]
+        assert versions["spaces"] == {item.table.name: item.spec.space for item in workspace.encoders}
+        assert set(versions["weights"]) == set(versions["spaces"])
+    for steps in steps_of(workspace, plan(workspace)):
+        folder = workspace.site.published_folder / steps.place.campaign / steps.place.camera / f"{steps.place.day}"
+        told = json.loads((folder / "summary.json").read_text())
+        assert told["key"] == steps.publish.key
+        assert (told["versions"]["score"], told["versions"]["summarise"]) == (steps.score.key, steps.summarise.key)
+
+
+def test_videos_last_as_long_as_is_told(processed: Processed) -> None:
+    for folder, told in published(processed.workspace).items():
+        shown, end = times_and_end(folder / told["video"])
+        assert shown[0] == 0.0
+        assert end == pytest.approx(told["duration_s"], abs=1e-6)
+        starts = [entry["at_s"] for entry in told["entries"]]
+        assert set(starts) <= {round(at, 6) for at in shown}, "each entry begins with a picture of its own"
+        for event in told["events"]:
+            shown, end = times_and_end(folder / event["clip"])
+            assert end == pytest.approx(event["clip_s"], abs=1e-6)
+            peak = datetime.fromisoformat(event["peak_at"]) - datetime.fromisoformat(event["clip_started_at"])
+            assert 0.0 <= peak.total_seconds() < event["clip_s"]
+            assert shown[0] <= peak.total_seconds()
+
+
+@pytest.mark.parametrize(
+    "film",
+    [
+        Film(count=200, time_base=Fraction(1001, 30000)),
+        Film(count=60, time_base=Fraction(1, 1000), times=tuple(int(n * 110 + 37 * (n % 3)) for n in range(60))),
+        Film(count=30, time_base=Fraction(1, 2)),
+    ],
+    ids=["30000/1001 Hz", "variable rate", "2 Hz"],
+)
+def test_times_are_exact_whatever_the_rate(tmp_path: Path, film: Film) -> None:
+    workspace, night = recordings(
+        tmp_path / "site", {"2026-03-02T08-00-00": film}, {"summary": {"segment_s": 1.3, "budget_s": 4.0}}
+    )
+    assert night.failed() == []
+    folder, told = only(workspace)
+    shown, end = times_and_end(folder / told["video"])
+    assert end == pytest.approx(told["duration_s"], abs=1e-6)
+    assert {entry["at_s"] for entry in told["entries"]} <= {round(at, 6) for at in shown}
+
+
+def bar(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mean colour of the upper left corner, which tells a film's pictures apart."""
+    return np.asarray(picture[:6, :4].reshape(-1, 3).mean(axis=0))
+
+
+def test_the_pictures_of_a_summary_are_those_that_it_names(tmp_path: Path) -> None:
+    changes = {"summary": {"segment_s": 1.0, "budget_s": 3.0, "proxy_rate_hz": 25.0, "proxy_width": 64}}
+    film = Film(count=200, seed=3)
+    workspace, _ = recordings(tmp_path / "site", {"2026-03-02T08-00-00": film}, changes)
+    folder, told = only(workspace)
+    source = workspace.site.footage_root / "demo/hall/2026-03-02T08-00-00.mp4"
+    with av.open(str(source)) as container:
+        originals = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    with av.open(str(folder / told["video"])) as container:
+        base = container.streams.video[0].time_base or Fraction(1)
+        for frame in container.decode(video=0):
+            at_s = float((frame.pts or 0) * base)
+            entry = next(e for e in told["entries"] if e["at_s"] <= at_s < e["at_s"] + e["for_s"])
+            number = round((entry["from_us"] / 1e6 + at_s - entry["at_s"]) * 25)
+            difference = np.abs(
+                bar(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)) - bar(originals[number])
+            ).max()
+            assert difference < 25, f"at {at_s} s"
+
+
+def test_recordings_that_overlap_are_published(tmp_path: Path) -> None:
+    films = {"2026-03-02T08-00-00": Film(count=250), "2026-03-02T08-00-03": Film(count=250, seed=1)}
+    workspace, night = recordings(tmp_path / "site", films, {"summary": {"budget_s": 500.0, "similarity_limit": 1.0}})
+    assert night.failed() == []
+    assert night.report.ingest["overlaps"] == 1
+    folder, told = only(workspace)
+    assert len({entry["recording_id"] for entry in told["entries"]}) == 2
+    assert times_and_end(folder / told["video"])[1] == pytest.approx(told["duration_s"], abs=1e-6)
+
+
+def test_recordings_of_other_sizes_are_published(tmp_path: Path) -> None:
+    films = {
+        "2026-03-02T08-00-00": Film(count=100, width=96, height=48),
+        "2026-03-02T08-00-10": Film(count=100, width=64, height=64, seed=1),
+    }
+    workspace, night = recordings(tmp_path / "site", films, {"summary": {"budget_s": 500.0, "similarity_limit": 1.0}})
+    assert night.failed() == []
+    folder, told = only(workspace)
+    assert len({entry["recording_id"] for entry in told["entries"]}) == 2
+    with av.open(str(folder / told["video"])) as container:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert {picture.shape for picture in pictures} == {(48, 96, 3)}
+    assert pictures[-1][:, :10].mean() < 30, "black beside a picture of another shape"
+    assert pictures[0][:, :10].mean() > 40
+
+
+def test_publishing_again_gives_the_same_bytes(copied: Workspace) -> None:
+    before = tree(copied.site.published_folder)
+    shutil.rmtree(copied.site.published_folder)
+    night = run(copied)
+    assert {step for _, _, step, _ in night.done()} == {"publish"}
+    assert tree(copied.site.published_folder) == before
+
+
+def test_what_is_not_named_any_more_is_removed(copied: Workspace) -> None:
+    folder = copied.site.published_folder / "demo" / EAST / TUESDAY.isoformat()
+    (folder / "events/old.mp4").write_bytes(b"old")
+    (folder / "keyframes/old.jpg").write_bytes(b"old")
+    (folder / ".summary.mp4.0123456789ab.partial").write_bytes(b"killed")
+    workspace = configure(copied.site.root, {"summary": {"segment_s": 8.0, "budget_s": 1.0}})
+    night = run(workspace)
+    assert night.failed() == []
+    for at, told in published(workspace).items():
+        assert (told["entries"], told["video"], told["duration_s"]) == ([], "", 0)
+        named = {
+            "summary.json",
+            told["contact"],
+            *(event[name] for event in told["events"] for name in ("clip", "keyframe")),
+        }
+        assert set(tree(at)) == named - {""}, "no summary of another day is left behind"
+
+
+def test_a_day_with_a_shard_missing_is_partial_until_it_comes(tmp_path: Path) -> None:
+    films = {"2026-03-02T08-00-00": Film(count=100), "2026-03-02T08-00-10": Film(count=100, seed=1)}
+    workspace, _ = recordings(tmp_path / "site", films)
+    assert not only(workspace)[1]["partial"]
+    (day,) = plan(workspace)
+    for product in day.shards[1].products:
+        for path in product.paths:
+            workspace.store.delete(path)
+    (day,) = plan(workspace)
+    (steps,) = steps_of(workspace, [day])
+    score_day(workspace, day, steps)
+    summarise_day(workspace, day, steps)
+    assert publish_day(workspace, day, steps, 1).status == "done"
+    assert only(workspace)[1]["partial"]
+    run(workspace)
+    assert not only(workspace)[1]["partial"]
+
+
+def test_an_encoder_that_is_not_shown_does_not_make_a_day_partial(copied: Workspace) -> None:
+    encoders = [
+        {"name": "handcrafted/appearance"},
+        {"name": "handcrafted/motion", "stride_s": 0.5},
+        {"name": "timm/resnet50"},
+    ]
+    workspace = configure(copied.site.root, {"encoders": encoders, "summary": {"proxy_width": 64}})
+    days = {day.place: day for day in plan(workspace)}
+    steps = steps_of(workspace, list(days.values()))[0]
+    assert publish_day(workspace, days[steps.place], steps, 1).status == "done"
+    folder = workspace.site.published_folder / "demo" / steps.place.camera / f"{steps.place.day}"
+    told = json.loads((folder / "summary.json").read_text())
+    assert not told["partial"], "its key would not change when the vectors come"
+
+
+def test_a_day_without_pictures_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*_: object, **__: object) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(embedding, "decode", nothing)
+    workspace, night = recordings(tmp_path / "site", {"2026-03-02T08-00-00": Film(count=50)})
+    assert [receipt.step for receipt in night.receipts if receipt.status == "failed"] == ["embed"] * 3
+    assert published(workspace) == {}
+    assert night.report.status == "incomplete"
+
+
+def test_recordings_that_cannot_be_read_any_more_fail_the_step_and_keep_what_was_published(
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tree(copied.site.published_folder)
+    workspace = configure(copied.site.root, {"summary": {"proxy_width": 64}})
+
+    def lost(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(publishing, "decode", lost)
+    day = plan(workspace)[0]
+    steps = next(item for item in steps_of(workspace, plan(workspace)) if item.place == day.place)
+    receipt = publish_day(workspace, day, steps, 1)
+    assert receipt.status == "failed"
+    assert "Input/output error" in receipt.message
+    assert tree(workspace.site.published_folder) == before
+
+
+def test_events_of_a_recording_that_is_gone_keep_their_clips(tmp_path: Path) -> None:
+    films = {"2026-03-02T08-00-00": Film(count=400), "2026-03-02T08-00-30": Film(count=100, seed=1)}
+    novelty = {"floor_mad": 0.0, "alarms_per_night": 5.0}
+    workspace, _ = recordings(tmp_path / "site", films, {"novelty": novelty})
+    folder, before = only(workspace)
+    gone = "demo/hall/2026-03-02T08-00-00.mp4"
+    theirs = {event["clip"] for event in before["events"] if event["recording"] == gone}
+    assert theirs
+    (workspace.site.footage_root / gone).unlink()
+    changed = configure(workspace.site.root, {"novelty": novelty, "summary": {"segment_s": 1.0}})
+    assert run(changed).failed() == []
+    _, after = only(changed)
+    assert {entry["recording"] for entry in after["entries"]} == {"demo/hall/2026-03-02T08-00-30.mp4"}
+    assert theirs <= {event["clip"] for event in after["events"]}
+    assert all((folder / clip).is_file() for clip in theirs)
+
+
+def test_only_what_is_shown_is_decoded(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted: dict[str, int] = {}
+
+    def counting(path: Path, index: Any, pictures: NDArray[np.int64], **options: Any) -> Any:
+        assert path.name not in wanted, "each recording is decoded once"
+        wanted[path.name] = len(pictures)
+        return decode(path, index, pictures, **options)
+
+    monkeypatch.setattr(publishing, "decode", counting)
+    workspace = configure(copied.site.root, {"summary": {"budget_s": 2.0, "proxy_longest_s": 2.0, "proxy_width": 64}})
+    place = Place("demo", EAST, TUESDAY)
+    days = {day.place: day for day in plan(workspace)}
+    steps = next(item for item in steps_of(workspace, list(days.values())) if item.place == place)
+    summarise_day(workspace, days[place], steps)
+    assert publish_day(workspace, days[place], steps, 1).status == "done"
+    _, told = next(item for item in published(workspace).items() if item[0].match(f"{EAST}/{TUESDAY}"))
+    shown_s = told["duration_s"] + sum(event["clip_s"] for event in told["events"])
+    assert 0 < sum(wanted.values()) <= shown_s * 8 + 2 * (len(told["events"]) + 1)
+    assert all(event["clip_s"] <= 2.0 for event in told["events"])
+    assert FRAMES_SCOPE in days[place].scopes

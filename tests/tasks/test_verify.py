@@ -1,0 +1,82 @@
+"""Verification finds what is not as it was processed."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tasks.plan import FRAMES_SCOPE, Selection
+from tasks.verify import Verification, verify_pictures
+from tasks.workspace import Workspace
+from tests.footage.films import Film, make, packets, scrambled
+from tests.tasks.conftest import Processed
+from tests.tasks.nights import EAST, TUESDAY, ingest, new_site, run
+from tests.tasks.planned import EVERYTHING, plan
+
+NAMES = ("demo/hall/2026-03-02T08-00-00.mp4", "demo/yard/2026-03-02T08-00-00.mp4")
+
+
+def verify(workspace: Workspace, selection: Selection = EVERYTHING, frames: int = 3) -> Verification:
+    return verify_pictures(workspace, selection, frames, lambda *_: None)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Two recordings after a night."""
+    found = new_site(tmp_path / "site")
+    for seed, name in enumerate(NAMES):
+        path = found.site.footage_root / name
+        path.parent.mkdir(parents=True)
+        make(path, Film(count=75, seed=seed))
+    run(found)
+    return found
+
+
+def test_untouched_footage_verifies(processed: Processed) -> None:
+    told = verify(processed.workspace, Selection(camera=EAST, day=TUESDAY), frames=4)
+    assert (told.recordings, told.differences) == (3, ())
+    assert 3 < told.compared <= 12
+    assert told.as_json() == {"recordings": 3, "compared": told.compared, "differences": []}
+
+
+def test_progress_ends_with_the_last_recording(workspace: Workspace) -> None:
+    steps: list[tuple[str, float, float]] = []
+    verify_pictures(workspace, EVERYTHING, 1, lambda *step: steps.append(step))
+    assert steps == [("verify", 1, 2), ("verify", 2, 2)]
+
+
+@pytest.mark.parametrize("where", ["first byte", "a packet", "last byte"])
+def test_one_changed_byte_of_a_recording_is_found(workspace: Workspace, where: str) -> None:
+    path = workspace.site.footage_root / NAMES[0]
+    content = path.read_bytes()
+    at = {"first byte": 0, "a packet": packets(path)[40].at + 8, "last byte": len(content) - 1}[where]
+    path.write_bytes(scrambled(content, [(at, 1)]))
+    told = verify(workspace)
+    assert told.differences == (f"{NAMES[0]}: the file's content is not the one that was processed",)
+    assert told.recordings == 2
+
+
+def test_a_digest_that_differs_is_found_with_its_picture(workspace: Workspace) -> None:
+    shard = next(shard for day in plan(workspace) for shard in day.shards if shard.recording.path == NAMES[1])
+    (path,) = (product.paths[0] for product in shard.products if product.scope == FRAMES_SCOPE)
+    table = workspace.store.read_table(path)
+    digests = table["digest"].to_pylist()
+    digests[1] = "0" * 16
+    column = table.schema.get_field_index("digest")
+    workspace.store.write_table(path, table.set_column(column, "digest", pa.array(digests)))
+    number = table["index"].to_pylist()[1]
+    told = verify(workspace, frames=100)
+    assert told.differences == (f"{NAMES[1]}: picture {number} decodes to other pixels",)
+    assert told.compared == 6
+
+
+def test_a_file_that_is_lost_is_found_until_the_night_has_seen_it(workspace: Workspace) -> None:
+    (workspace.site.footage_root / NAMES[0]).unlink()
+    assert verify(workspace).differences == (f"{NAMES[0]}: the file is not there any more",)
+    ingest(workspace)
+    told = verify(workspace)
+    assert (told.recordings, told.differences) == (1, ())
+
+
+def test_as_many_pictures_are_compared_as_are_asked_for_spread_over_the_recording(workspace: Workspace) -> None:
+    assert [verify(workspace, frames=count).compared for count in (1, 2, 3, 50)] == [2, 4, 6, 6]
