@@ -113,6 +113,7 @@ def process(
 ) -> "NightReport":
     """Run a night in this process; where there is nothing to do, without starting an orchestrator."""
     from flows.machine import worker_count
+    from flows.server import orchestrator
     from infra.environment import prepare_orchestrator
     from infra.lock import night_lock
     from tasks.forecast import forecast, idle_night
@@ -123,9 +124,11 @@ def process(
         if found.is_empty:
             return idle_night(workspace, found, selection, new_report())
     prepare_orchestrator(workspace.site)
-    from flows.nightly import run_night
+    # One server for the flow and its workers: without its address each of them would start one of its own.
+    with orchestrator(workspace.site.state_folder / "prefect-server.log"):
+        from flows.nightly import run_night
 
-    return run_night(workspace, selection, until=until, retry=retry, progress=progress)
+        return run_night(workspace, selection, until=until, retry=retry, progress=progress)
 
 
 def until_moment(workspace: "Workspace", until: str | None) -> datetime | None:
@@ -210,7 +213,8 @@ def coverage(
         for row in recordings_now(workspace.ledger)
         if row["camera"] and selection.takes(Place(row["campaign"], row["camera"], row["day"]))
     ]
-    lines = coverage_of(workspace, plan_days(workspace, recordings_of(workspace, rows)), rows)
+    days = [day for day in plan_days(workspace, recordings_of(workspace, rows)) if selection.takes(day.place)]
+    lines = coverage_of(workspace, days, rows)
     complete = all(is_covered(line) for line in lines)
     if as_json:
         print_json({"coverage": lines, "complete": complete})

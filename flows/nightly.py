@@ -1,5 +1,6 @@
 """The night, in order: ingest → embed → fit and score → summarise → publish → report. The work itself is in `tasks`."""
 
+import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Failed
 
 from flows.machine import decode_threads
@@ -87,7 +89,7 @@ def run_night(
         NightError: the flow ended without a report; the message is its reason.
     """
     flow_here = nightly.with_options(task_runner=task_runner(workspace.settings.cluster))
-    with watching(progress) as watch:
+    with watching(progress) as watch, temporary_settings({PREFECT_API_URL: os.environ.get("PREFECT_API_URL")}):
         state = flow_here(
             str(workspace.site.root),
             selection.campaign,
