@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from footage.decode import Picture, Rgb, Size, decode
+from footage.decode import decode
 from footage.index import FrameIndex
+from footage.pictures import Picture, Rgb, Size
 from footage.regions import Region
 from footage.sampling import Shard, Snippets, coverage, sample, snippets
 from footage.statistics import GREY_WIDTH, FrameStatistics, measure

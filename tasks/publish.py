@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from prefect import task
 
-from footage.decode import Picture, Rgb, Size, decode
+from footage.decode import decode
 from footage.index import FrameIndex
+from footage.pictures import Picture, Rgb, Size
 from footage.regions import WHOLE
 from footage.writing import Chapter, Encoding, VideoWriter, contact_sheet, draw_caption, write_bytes, write_jpeg
 from infra.errors import AfterwatchError

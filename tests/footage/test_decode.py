@@ -13,8 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from footage import decode as decoding
-from footage.decode import Picture, decode
+from footage.decode import decode
 from footage.index import FrameIndex
+from footage.pictures import Picture
 from footage.probe import probe
 from footage.regions import WHOLE, Region
 from infra.errors import DecodeError

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from footage.decode import Picture, decode
+from footage.decode import decode
 from footage.index import FrameIndex
+from footage.pictures import Picture
 from tasks import embedding
 from tasks.workspace import Workspace
 from tests.tasks.nights import EAST, HATCH, Night, new_site, run, say_region
