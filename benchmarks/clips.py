@@ -40,8 +40,9 @@ class Clip:
     def __post_init__(self) -> None:
         if self.width % 2 or self.height % 2 or min(self.width, self.height) < 64:
             raise ValueError(f"both sides are even and at least 64, got {self.width} × {self.height}")
-        if self.seconds < 1:
-            raise ValueError(f"a clip lasts at least a second, got {self.seconds}")
+        if self.seconds < 1 or self.seconds * RATE_HZ % KEY_EVERY:
+            # Cut elsewhere, its last B-frames would lean on a picture that is not there.
+            raise ValueError(f"a clip lasts a multiple of {KEY_EVERY / RATE_HZ:g} s, got {self.seconds}")
 
     @property
     def name(self) -> str:

@@ -110,7 +110,7 @@ def run_peer(
     report: Report, one: Clip = ONE, each: Clip = EACH_OF_MANY, many: int = MANY, rounds: tuple[int, int] = (3, 2)
 ) -> list[Ratio]:
     """Time of a user's script ÷ ours, on one recording and on many."""
-    script, short = Script(), recording(Clip(each.width, each.height, 1))
+    script, short = Script(), recording(Clip(each.width, each.height, 2))
     script([short])
     ours_in_one_process([short], core_count())
     alone = [recording(one)]
@@ -123,7 +123,7 @@ def run_peer(
     )
 
     def warm_up(pool: ProcessPoolExecutor) -> None:
-        warm = [recording(Clip(each.width, each.height, 1), number) for number in range(2 * core_count())]
+        warm = [recording(Clip(each.width, each.height, 2), number) for number in range(2 * core_count())]
         ours_by_workers(pool, warm, cameras=len(warm))
 
     with night_workers(warm_up) as pool:

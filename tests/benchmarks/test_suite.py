@@ -18,7 +18,7 @@ from benchmarks.workbench import APPEARANCE, FreshSites, make_site
 from footage.probe import content_hash, probe
 from infra.errors import UnknownNameError
 
-TINY = Clip(160, 96, 5)
+TINY = Clip(160, 96, 6)
 QUIET = Report(quiet=True)
 
 
@@ -53,7 +53,7 @@ def test_progress_goes_to_stderr_unless_quiet(capfd: pytest.CaptureFixture[str])
     run_decode(Report(quiet=False), TINY, rounds=1)
     told = capfd.readouterr()
     assert told.out == ""
-    assert "every picture, 150 pictures" in told.err
+    assert "every picture, 180 pictures" in told.err
     run_decode(QUIET, TINY, rounds=1)
     assert capfd.readouterr() == ("", "")
 
@@ -70,6 +70,11 @@ def test_a_recording_has_the_pictures_a_camera_would_write() -> None:
     assert set(np.diff(index.keys)) == {KEY_EVERY}
     with av.open(str(recording(TINY))) as container:
         assert container.streams.video[0].codec_context.has_b_frames
+
+
+def test_a_clip_ends_where_a_group_of_pictures_does() -> None:
+    with pytest.raises(ValueError, match="multiple of 2 s, got 5"):
+        Clip(160, 96, 5)
 
 
 def test_recordings_of_other_numbers_are_other_files_with_the_same_pictures() -> None:
