@@ -1,0 +1,45 @@
+"""A night whose lake is an object store: any S3 API, here one on this machine."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import s3fs
+from moto.server import ThreadedMotoServer
+
+from tests.e2e.command import afterwatch
+
+pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("server")]
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Address of an S3 API with one bucket."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    store = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    store.start()
+    address = "http://{}:{}".format(*store.get_host_and_port())
+    s3fs.S3FileSystem(endpoint_url=address, skip_instance_cache=True).mkdir("bucket")
+    yield address
+    store.stop()
+
+
+@pytest.mark.timeout(600)
+def test_a_night_on_an_object_store_is_complete_and_done_once(endpoint: str, small_site: Path) -> None:
+    settings = small_site / "afterwatch.toml"
+    lake = f'lake = "s3://bucket/lake"\nlake_options = {{ endpoint_url = "{endpoint}" }}\n'
+    settings.write_text(lake + settings.read_text())
+    first = afterwatch("run", "--site", small_site, "--json")
+    assert first.code == 0, first.err
+    assert first.json["decoded_s"] > 0
+    second = afterwatch("run", "--site", small_site, "--json")
+    assert second.code == 0, second.err
+    assert second.json["decoded_s"] == 0
+    assert second.json["coverage"] == first.json["coverage"]
+    rows = afterwatch("query", "SELECT count(*) AS n FROM scores", "--site", small_site, "--json")
+    assert rows.json["rows"][0]["n"] > 0
+    assert not (small_site / "lake").exists()
