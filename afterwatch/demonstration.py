@@ -1,5 +1,7 @@
 """The demonstration: a campaign with known truth, or real footage, through the whole night."""
 
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -49,7 +51,7 @@ class Findings:
             "truth": list(self.lines),
             "event_recall_50": self.recall,
             "false_alarms": self.false_alarms,
-            "dashboard": f"afterwatch dashboard --site {self.root}",
+            "dashboard": f"{_program()} dashboard --site {self.root}",
         }
 
 
@@ -171,7 +173,15 @@ def print_findings(findings: Findings) -> None:
         typer.echo(f"attention: {line}")
     for path in findings.summaries:
         typer.echo(f"summary: {path}")
-    typer.echo(f"\nOpen the dashboard:\n  afterwatch dashboard --site {findings.root}")
+    typer.echo(f"\nOpen the dashboard:\n  {_program()} dashboard --site {findings.root}")
+
+
+def _program() -> str:
+    """The command line as it can be called from here: by name where it is on the path, else by its file."""
+    if shutil.which("afterwatch") is not None:
+        return "afterwatch"
+    installed = Path(sys.executable).with_name("afterwatch")
+    return str(installed.relative_to(Path.cwd()) if installed.is_relative_to(Path.cwd()) else installed)
 
 
 def _mark(found: bool) -> str:
