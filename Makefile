@@ -37,7 +37,7 @@ test: $(READY)
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy afterwatch flows tasks dashboards evaluation models footage lake infra benchmarks tests
+	$(BIN)/mypy afterwatch flows tasks dashboards evaluation workspace models footage lake infra benchmarks tests
 	$(BIN)/lint-imports
 
 format: $(READY)

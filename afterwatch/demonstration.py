@@ -24,7 +24,7 @@ from lake.ledger import Statement
 from models.metrics import EventMatch, match_events
 from tasks.plan import Selection
 from tasks.report import NightReport
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 CAMPAIGN = "demo"
 HATCH = "hatch"

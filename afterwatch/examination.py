@@ -61,7 +61,7 @@ def _torch() -> str:
 
 
 def _workspace(site: Path) -> Iterator[Check]:
-    from tasks.workspace import Workspace
+    from workspace.opened import Workspace
 
     try:
         workspace = Workspace(site)
@@ -94,7 +94,7 @@ def _weights(name: str, identity: str, path: Path | None) -> Check:
 
 
 def _lake(workspace: object) -> str:
-    from tasks.workspace import Workspace
+    from workspace.opened import Workspace
 
     assert isinstance(workspace, Workspace)
     workspace.store.write_bytes("doctor.tmp-check", b"")

@@ -126,7 +126,7 @@ def import_regions(
 
 def _regions(site: Path) -> list[dict[str, Any]]:
     from lake.current import statements_now
-    from tasks.workspace import Workspace
+    from workspace.opened import Workspace
 
     rows = statements_now(Workspace(site).ledger, "regions")
     return [{"camera": row["camera"], "name": row["key"].split("/", 1)[1], "outline": row["value"]} for row in rows]
@@ -134,7 +134,7 @@ def _regions(site: Path) -> list[dict[str, Any]]:
 
 def _say(site: Path, camera: str, name: str, value: Any, author: str | None) -> None:
     from lake.ledger import Statement
-    from tasks.workspace import Workspace
+    from workspace.opened import Workspace
 
     said = Statement(key=f"{camera}/{name}", author=author or getpass.getuser(), value=value, camera=camera)
     Workspace(site).ledger.say("regions", [said])

@@ -24,7 +24,7 @@ from afterwatch.options import (
 if TYPE_CHECKING:
     from tasks.plan import Selection
     from tasks.report import NightReport
-    from tasks.workspace import Workspace
+    from workspace.opened import Workspace
 
 UntilOption = Annotated[
     str | None, typer.Option("--until", help="Start nothing new after this time of day, as 06:00, in the site's zone.")
@@ -52,7 +52,7 @@ def plan(
     """Say what a run would do, and why: files, hours, shards, time and disk. Nothing is decoded."""
     from flows.machine import worker_count
     from tasks.forecast import forecast
-    from tasks.workspace import Workspace
+    from workspace.opened import Workspace
 
     workspace = Workspace(site)
     found = forecast(workspace, select(workspace, campaign, camera, day), worker_count(workspace.settings.cluster))
@@ -83,7 +83,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run the night: process what is new and whatever depends on it, and nothing else."""
-    from tasks.workspace import Workspace
+    from workspace.opened import Workspace
 
     workspace = Workspace(site)
     deadline = until_moment(workspace, until)
@@ -94,7 +94,7 @@ def run(
 
 def retry(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
     """Take up what failed, and only that: quarantined files and the days of failed steps."""
-    from tasks.workspace import Workspace
+    from workspace.opened import Workspace
 
     with progress_bars(quiet=as_json) as progress:
         from tasks.plan import Selection
@@ -176,7 +176,7 @@ def _print_coverage(lines: list[dict[str, Any]]) -> None:
 def status(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
     """Say how the last night went, and whether one is running."""
     from tasks.history import last_nights
-    from tasks.workspace import Workspace
+    from workspace.opened import Workspace
 
     told = last_nights(Workspace(site))
     if as_json:
@@ -204,7 +204,7 @@ def coverage(
     from lake.keys import Place
     from tasks.plan import plan_days, recordings_of
     from tasks.report import coverage_of, is_covered
-    from tasks.workspace import Workspace
+    from workspace.opened import Workspace
 
     workspace = Workspace(site)
     selection = select(workspace, campaign, camera, day)
@@ -237,7 +237,7 @@ def verify(
 ) -> None:
     """Decode a sample of pictures again and compare them with what the lake remembers of them."""
     from tasks.verify import verify_pictures
-    from tasks.workspace import Workspace
+    from workspace.opened import Workspace
 
     workspace = Workspace(site)
     with progress_bars(quiet=as_json) as progress:
@@ -256,7 +256,7 @@ def verify(
 def schedule(site: SiteOption = Path(".")) -> None:
     """Serve the night at the times of the settings' [schedule], until stopped."""
     from infra.environment import prepare_orchestrator
-    from tasks.workspace import Workspace
+    from workspace.opened import Workspace
 
     workspace = Workspace(site)
     prepare_orchestrator(workspace.site)

@@ -14,7 +14,7 @@ from infra.errors import ConfigurationError, UnknownNameError
 
 if TYPE_CHECKING:
     from tasks.plan import Selection
-    from tasks.workspace import Workspace
+    from workspace.opened import Workspace
 
 SiteOption = Annotated[Path, typer.Option("--site", help="Folder of the workspace.", show_default="current folder")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]

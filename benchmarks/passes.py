@@ -18,7 +18,7 @@ from footage.sampling import sample
 from infra.settings import AtRate, ComputeTable
 from models.encoders.base import Encoder
 from tasks.encoders import load_encoder
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 HD = Clip(1920, 1080, 60)
 SMALLER = Clip(1280, 720, 60)

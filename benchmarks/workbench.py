@@ -16,7 +16,7 @@ from tasks.embed import embed_shards
 from tasks.ingest import enter, examine_file
 from tasks.inventory import take_inventory
 from tasks.plan import DayPlan, ShardPlan, plan_days, recordings_of
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 APPEARANCE = "handcrafted/appearance"
 MOTION = "handcrafted/motion"

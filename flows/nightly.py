@@ -30,7 +30,7 @@ from tasks.receipts import Receipt, ShardOutcome, record
 from tasks.report import NightReport, close_night, new_report
 from tasks.score import score
 from tasks.summarise import summarise
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 FILES_PER_TASK = 32
 

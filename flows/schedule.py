@@ -12,7 +12,7 @@ from infra.errors import NightError
 from infra.site import Site
 from tasks.deadline import deadline_of
 from tasks.plan import Selection
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 
 @flow(name="scheduled-night", flow_run_name="night of {site}", persist_result=False)

@@ -37,8 +37,15 @@ def recordings_now(ledger: Ledger) -> list[dict[str, Any]]:
     return newest(ledger.rows("recordings").to_pylist(), ("path",), "seen_at")
 
 
-def statements_now(ledger: Ledger, table: str) -> list[dict[str, Any]]:
-    """What counts of a table of statements: the newest of each key, its value decoded; what was taken back is gone."""
-    latest = newest(ledger.rows(table).to_pylist(), ("campaign", "camera", "key"), "said_at")
+def statements_now(ledger: Ledger, table: str, *, each_author: bool = False) -> list[dict[str, Any]]:
+    """What counts of a table of statements: the newest of each key, its value decoded; what was taken back is gone.
+
+    Args:
+        ledger: of the lake.
+        table: one of `STATEMENTS`.
+        each_author: the newest of each key and author; else of all authors together.
+    """
+    keys = ("campaign", "camera", "key", *(("author",) if each_author else ()))
+    latest = newest(ledger.rows(table).to_pylist(), keys, "said_at")
     decoded = [{**row, "value": json.loads(row["value"])} for row in latest]
     return [row for row in decoded if row["value"] is not None]

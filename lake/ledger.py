@@ -62,10 +62,11 @@ class Statement:
 
 
 class Ledger:
-    """The append-only tables of a lake."""
+    """The append-only tables of a lake. What was read once is remembered: files never change."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._read: dict[str, dict[str, pa.Table]] = {}
 
     def record(self, rows: Sequence[RunRow]) -> None:
         """Append rows to `runs`, all at once."""
@@ -98,7 +99,9 @@ class Ledger:
 
     def _rows(self, table: str, names: Sequence[str]) -> pa.Table:
         schema = TABLES[table].schema
-        parts = {name: self._store.read_table(name) for name in names}
+        known = self._read.get(table, {})
+        parts = {name: known[name] if name in known else self._store.read_table(name) for name in names}
+        self._read[table] = parts
         merges = {name: _merged(part) for name, part in parts.items() if _merged(part)}
         # What stands in a merged file counts no more by itself, were it never deleted; of equal merges one counts.
         gone = frozenset[str]().union(*merges.values())

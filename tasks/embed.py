@@ -13,7 +13,7 @@ from tasks.embedding import EmbeddingPass, ShardResult
 from tasks.encoders import load_encoder
 from tasks.plan import Product, ShardPlan
 from tasks.receipts import ShardOutcome, reason_of
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 
 @task(task_run_name="embed {label}", persist_result=False)

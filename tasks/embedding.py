@@ -29,7 +29,7 @@ from models.encoders.base import Encoder
 from tasks.indexes import load_index
 from tasks.plan import FRAMES_SCOPE, Product, Recording, ShardPlan
 from tasks.receipts import reason_of
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 DECODED_AHEAD = 8
 PREPARED_AHEAD = 8

@@ -3,7 +3,7 @@
 from infra.settings import ComputeTable
 from models.encoders.base import Encoder
 from models.encoders.build import build
-from tasks.workspace import PlannedEncoder
+from workspace.opened import PlannedEncoder
 
 _LOADED: dict[tuple[str, str, str], Encoder] = {}
 

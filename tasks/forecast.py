@@ -14,7 +14,7 @@ from tasks.inventory import USABLE, Inventory, Row, name_of, report, take_invent
 from tasks.plan import DayPlan, DaySteps, Selection, plan_camera, plan_days, recordings_of
 from tasks.receipts import record
 from tasks.report import NightReport, close_night
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 GUESSED_SECONDS = 0.2
 """Work in seconds per second of footage where no earlier run tells: handcrafted encoders on one core at 640 × 360."""

@@ -8,7 +8,7 @@ from typing import Any
 from lake.keys import Place
 from lake.ledger import newest
 from tasks.inventory import USABLE, Row
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 
 def last_nights(workspace: Workspace) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from lake.schema import TABLES
 from lake.store import rows_of
 from tasks.indexes import save_index
 from tasks.inventory import Inventory, Row, name_of, settle
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 NO_DAY = date(1970, 1, 1)
 

@@ -9,7 +9,7 @@ from typing import Any
 from footage.recordings import FoundFile, Named, day_of, find_files
 from infra.errors import FootageError
 from lake.current import recordings_now
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 Row = dict[str, Any]
 

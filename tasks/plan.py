@@ -17,7 +17,7 @@ from lake.current import recordings_now
 from lake.keys import Place, step_key
 from tasks.indexes import load_index
 from tasks.inventory import USABLE, Row
-from tasks.workspace import PlannedEncoder, Workspace
+from workspace.opened import PlannedEncoder, Workspace
 
 FRAMES_SCOPE = "frames"
 

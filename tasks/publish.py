@@ -29,7 +29,7 @@ from tasks.indexes import load_index
 from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Recording
 from tasks.receipts import Receipt, reason_of
 from tasks.summarise import recordings_of_day
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 SUMMARY, CONTACT, ENTRIES = "summary.mp4", "contact.jpg", "summary.json"
 CONTACT_COLUMNS, CONTACT_WIDTH = 4, 1280

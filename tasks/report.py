@@ -18,7 +18,7 @@ from lake.ledger import RunRow
 from tasks.inventory import USABLE, Row
 from tasks.plan import FRAMES_SCOPE, DayPlan, Selection, plan_days, recordings_of
 from tasks.receipts import Receipt
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 STEPS = ("ingest", "embed", "health", "fit", "score", "summarise", "publish")
 SITE_DAY = date(1970, 1, 1)

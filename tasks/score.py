@@ -26,7 +26,7 @@ from models.heads.nightly import NightRule, Standard, Verdict, fit_camera, judge
 from models.heads.novelty import NoveltyHead, head_named, settings_named
 from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, RegionPlan, Step
 from tasks.receipts import Receipt, reason_of
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -30,7 +30,7 @@ from models.summary.segments import Segment, cut_segments
 from models.summary.selection import choose_keyframe, select_segments
 from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Recording
 from tasks.receipts import Receipt, reason_of
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 RAREST = 1e-7
 """Probabilities are kept as 32-bit floats; rarer than this, they cannot be told from certainty."""

@@ -12,7 +12,7 @@ from infra.errors import FootageError
 from lake.current import recordings_now
 from tasks.indexes import load_index
 from tasks.plan import FRAMES_SCOPE, DayPlan, Recording, Selection, plan_days, recordings_of
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("afterwatch", "flows", "tasks", "dashboards", "evaluation", "models", "footage", "lake", "infra")
+ROOMS = (
+    "afterwatch",
+    "flows",
+    "tasks",
+    "dashboards",
+    "evaluation",
+    "workspace",
+    "models",
+    "footage",
+    "lake",
+    "infra",
+)
 
 
 def modules(room: str) -> set[str]:
@@ -78,7 +89,7 @@ LIGHT = {
     "decoding": (("footage.probe", "footage.health"), ORCHESTRATION | NETWORKS | {"pyarrow", "duckdb", "sklearn"}),
     "keys": (("lake.keys",), ORCHESTRATION | NETWORKS | {"numpy", "pyarrow", "duckdb", "cv2", "av", "sklearn"}),
     "lake": (("lake.ledger", "lake.registry"), ORCHESTRATION | NETWORKS | {"duckdb", "cv2", "av", "sklearn"}),
-    "planning": (("tasks.plan", "tasks.workspace"), ORCHESTRATION | NETWORKS | {"duckdb"}),
+    "planning": (("tasks.plan", "workspace.opened"), ORCHESTRATION | NETWORKS | {"duckdb"}),
 }
 
 

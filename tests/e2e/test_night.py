@@ -14,8 +14,8 @@ from afterwatch.night import process
 from afterwatch.workspace_files import link_footage, make_workspace
 from flows.watch import silent
 from tasks.plan import Selection
-from tasks.workspace import Workspace
 from tests.e2e.command import afterwatch, start, tables
+from workspace.opened import Workspace
 
 pytestmark = pytest.mark.serial
 with_server = pytest.mark.usefixtures("server")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks.history import last_nights
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 LONGEST_S = 240
 

@@ -14,8 +14,8 @@ from footage.decode import decode
 from footage.index import FrameIndex
 from footage.pictures import Picture
 from tasks import embedding
-from tasks.workspace import Workspace
 from tests.tasks.nights import EAST, HATCH, Night, new_site, run, say_region
+from workspace.opened import Workspace
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from tasks.receipts import Receipt, ShardOutcome, record
 from tasks.report import NightReport, close_night, new_report
 from tasks.score import score_day
 from tasks.summarise import summarise_day
-from tasks.workspace import Workspace
 from tests.tasks.planned import EVERYTHING, plan
+from workspace.opened import Workspace
 
 EAST, NORTH = "hall-east", "hall-north"
 MONDAY, TUESDAY = date(2026, 3, 2), date(2026, 3, 3)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tasks.inventory import Row, take_inventory
 from tasks.plan import DayPlan, DaySteps, Selection, ShardPlan, plan_camera, plan_days, recordings_of
-from tasks.workspace import Workspace
+from workspace.opened import Workspace
 
 EVERYTHING = Selection()
 

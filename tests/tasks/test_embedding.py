@@ -21,11 +21,11 @@ from tasks.embed import embed_shards
 from tasks.encoders import load_encoder
 from tasks.indexes import load_index
 from tasks.plan import FRAMES_SCOPE, DayPlan, ShardPlan
-from tasks.workspace import Workspace
 from tests.footage.films import Film, make, packets, scrambled
 from tests.tasks.conftest import Processed
 from tests.tasks.nights import EAST, HATCH, configure, ingest, new_site, say_region, seconds_us, table_of
 from tests.tasks.planned import plan, shards_of
+from workspace.opened import Workspace
 
 NAME = "demo/hall/2026-03-02T08-00-00"
 LONG = Film(count=150, gop=15)

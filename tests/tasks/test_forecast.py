@@ -11,11 +11,11 @@ from tasks import publish as publishing
 from tasks.forecast import forecast, idle_night, known_places
 from tasks.plan import Selection
 from tasks.report import new_report
-from tasks.workspace import Workspace
 from tests.footage.films import Film, make
 from tests.tasks.conftest import Processed
 from tests.tasks.nights import EAST, MONDAY, NORTH, TUESDAY, configure, ingest, run, tree
 from tests.tasks.planned import EVERYTHING, plan
+from workspace.opened import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -120,7 +120,7 @@ def test_an_idle_night_decodes_nothing_and_enters_what_counts(
 def test_an_idle_night_imports_neither_networks_nor_an_orchestrator(copied: Workspace) -> None:
     script = (
         "import sys\nfrom tasks.forecast import forecast, idle_night\nfrom tasks.plan import Selection\n"
-        "from tasks.report import new_report\nfrom tasks.workspace import Workspace\n"
+        "from tasks.report import new_report\nfrom workspace.opened import Workspace\n"
         "workspace = Workspace(sys.argv[1])\nfound = forecast(workspace, Selection(), 1)\nassert found.is_empty\n"
         "print(idle_night(workspace, found, Selection(), new_report()).status)\n"
         "print(sorted({'torch', 'prefect', 'dask', 'distributed', 'streamlit', 'sklearn'} & set(sys.modules)))"

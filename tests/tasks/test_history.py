@@ -3,10 +3,10 @@
 from tasks.history import failed_places, last_nights
 from tasks.plan import Selection
 from tasks.receipts import Receipt, record
-from tasks.workspace import Workspace
 from tests.tasks.conftest import Processed
 from tests.tasks.nights import EAST, MONDAY, NORTH, TUESDAY, run
 from tests.tasks.planned import plan
+from workspace.opened import Workspace
 
 
 def test_a_site_without_a_night_has_neither_a_last_nor_a_running_one(small_site: object) -> None:

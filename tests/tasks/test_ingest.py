@@ -19,11 +19,11 @@ from tasks import ingest as ingesting
 from tasks.ingest import examine_file
 from tasks.inventory import Row, take_inventory
 from tasks.plan import Selection
-from tasks.workspace import Workspace
 from tests.footage.films import Film, make
 from tests.tasks.conftest import Processed
 from tests.tasks.nights import configure, ingest, new_site, run, tree
 from tests.tasks.planned import plan, shards_of
+from workspace.opened import Workspace
 
 FILM = Film(count=50)
 GOOD = "demo/hall/2026-03-02T08-00-00.mp4"

@@ -14,7 +14,6 @@ import pytest
 
 from lake.keys import VERSIONS, Place
 from tasks.plan import FRAMES_SCOPE, Selection, recordings_of
-from tasks.workspace import Workspace
 from tests.footage.films import Film, make
 from tests.tasks.conftest import Processed
 from tests.tasks.nights import (
@@ -30,6 +29,7 @@ from tests.tasks.nights import (
     say_region,
 )
 from tests.tasks.planned import keys_of, plan, shards_of, steps_of
+from workspace.opened import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 AFTER_SCORES = frozenset({"score", "summarise", "publish"})
@@ -153,7 +153,7 @@ def test_keys_do_not_depend_on_the_order_of_files_or_cameras(processed: Processe
 
 def test_another_process_finds_the_same_keys(processed: Processed) -> None:
     script = (
-        "import json, sys\nfrom tasks.workspace import Workspace\nfrom tests.tasks.planned import keys_of\n"
+        "import json, sys\nfrom workspace.opened import Workspace\nfrom tests.tasks.planned import keys_of\n"
         "print(json.dumps(sorted([*name, sorted(keys)] for name, keys in keys_of(Workspace(sys.argv[1])).items())))"
     )
     done = subprocess.run(

@@ -21,11 +21,11 @@ from tasks.plan import FRAMES_SCOPE
 from tasks.publish import publish_day
 from tasks.score import score_day
 from tasks.summarise import summarise_day
-from tasks.workspace import Workspace
 from tests.footage.films import Film, make
 from tests.tasks.conftest import Processed
 from tests.tasks.nights import EAST, TUESDAY, Night, configure, new_site, run, tree
 from tests.tasks.planned import plan, steps_of
+from workspace.opened import Workspace
 
 Told = dict[str, Any]
 

@@ -24,10 +24,10 @@ from tasks.report import (
     is_covered,
     new_report,
 )
-from tasks.workspace import Workspace
 from tests.tasks.conftest import Processed
 from tests.tasks.nights import EAST, MONDAY, NORTH, configure, run
 from tests.tasks.planned import EVERYTHING, plan
+from workspace.opened import Workspace
 
 PLACE = Place("demo", EAST, MONDAY)
 

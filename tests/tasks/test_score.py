@@ -19,10 +19,10 @@ from lake.store import rows_of
 from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Product, Recording, ShardPlan, plan_camera
 from tasks.receipts import Receipt
 from tasks.score import score_day
-from tasks.workspace import Workspace
 from tests.tasks.conftest import Processed
 from tests.tasks.nights import EAST, HATCH, MONDAY, TUESDAY, configure, new_site, say_region, tree
 from tests.tasks.planned import plan, steps_of
+from workspace.opened import Workspace
 
 SNIPPET_S = 2.0
 HALL = "hall"

@@ -11,11 +11,11 @@ import pytest
 from lake.keys import Place
 from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps
 from tasks.summarise import read_events, recordings_of_day, summarise_day
-from tasks.workspace import Workspace
 from tests.footage.films import Film, make
 from tests.tasks.conftest import Processed
 from tests.tasks.nights import TUESDAY, configure, new_site, run
 from tests.tasks.planned import plan, steps_of
+from workspace.opened import Workspace
 
 Row = dict[str, Any]
 

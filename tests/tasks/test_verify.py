@@ -7,11 +7,11 @@ import pytest
 
 from tasks.plan import FRAMES_SCOPE, Selection
 from tasks.verify import Verification, verify_pictures
-from tasks.workspace import Workspace
 from tests.footage.films import Film, make, packets, scrambled
 from tests.tasks.conftest import Processed
 from tests.tasks.nights import EAST, TUESDAY, ingest, new_site, run
 from tests.tasks.planned import EVERYTHING, plan
+from workspace.opened import Workspace
 
 NAMES = ("demo/hall/2026-03-02T08-00-00.mp4", "demo/yard/2026-03-02T08-00-00.mp4")
 

@@ -1,0 +1,187 @@
+"""Labels: what people say of spans of recordings, for a use case. Append-only; the newest word counts.
+
+A label is about recorded time, not about a vector: it stays true when the encoder changes, when a region is drawn anew,
+and in whatever space a head is trained next.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+from infra.errors import ConfigurationError, UnknownNameError
+from infra.settings import NAME
+from lake.current import statements_now
+from lake.ledger import Ledger, Statement
+
+Role = Literal["label", "truth"]
+ROLES = ("label", "truth")
+TABLE = "labels"
+UNDONE = "undone"
+"""Mark of a statement that restores what was said before it."""
+
+
+@dataclass(frozen=True, order=True)
+class UseCase:
+    """A binary question about a region of a camera: is this moment relevant or not.
+
+    Attributes:
+        camera: whose pictures.
+        region: region of the camera; `frame` is the whole picture.
+        name: what is looked for, as people call it; it may stand for several cameras and regions.
+    """
+
+    camera: str
+    region: str
+    name: str
+
+    def __post_init__(self) -> None:
+        for what, value in (("camera", self.camera), ("region", self.region), ("use case", self.name)):
+            if not NAME.fullmatch(value):
+                raise ConfigurationError(
+                    f'"{value}" cannot name a {what}: begin with a letter or a digit, '
+                    'and go on with letters, digits, space, ".", "_" and "-"'
+                )
+
+    def __str__(self) -> str:
+        return f"{self.name} · {self.camera} · {self.region}"
+
+
+@dataclass(frozen=True)
+class Label:
+    """One person's word on the span `[from_us, to_us)` of a recording.
+
+    Attributes:
+        use_case: what it is about.
+        campaign, day: where the recording belongs.
+        recording_id: hash of the recording's content.
+        from_us, to_us: microseconds since the recording's first picture; a single picture's span is what it stands for.
+        relevant: the answer.
+        author: who says so.
+        role: `label` trains heads; `truth` is only held against what they find.
+        said_at: when.
+    """
+
+    use_case: UseCase
+    campaign: str
+    day: date
+    recording_id: str
+    from_us: int
+    to_us: int
+    relevant: bool
+    author: str
+    role: Role = "label"
+    said_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.from_us < self.to_us:
+            raise ConfigurationError(
+                f"a label's span is not empty and begins at 0 or later, got {self.from_us} to {self.to_us} µs"
+            )
+        if self.role not in ROLES:
+            raise UnknownNameError("role of a label", self.role, ROLES)
+        if not self.author:
+            raise ConfigurationError("a label has an author; name one")
+
+    @property
+    def key(self) -> str:
+        """What the label is about: of two with one key, the newer counts."""
+        case = self.use_case
+        return f"{self.role}/{case.name}/{case.region}/{self.recording_id}/{self.from_us}-{self.to_us}"
+
+
+def say_labels(ledger: Ledger, labels: Sequence[Label]) -> None:
+    """Append labels, all at once."""
+    ledger.say(TABLE, [_statement(label) for label in labels])
+
+
+def labels_now(ledger: Ledger, *, role: Role = "label", each_author: bool = False) -> list[Label]:
+    """The labels that count, in order of campaign, camera and key.
+
+    Args:
+        ledger: of the lake.
+        role: which ones.
+        each_author: the newest word of every author; else of all authors together the newest.
+    """
+    rows = statements_now(ledger, TABLE, each_author=each_author)
+    return [_label(row) for row in rows if row["key"].startswith(f"{role}/")]
+
+
+def undo_label(ledger: Ledger, author: str, use_case: UseCase) -> Label | None:
+    """Take back the newest standing word of `author` on a use case: what they said of the span before counts again.
+
+    Returns:
+        The label that was taken back; None where there is nothing left to take back.
+    """
+    words = _standing(ledger, author, use_case)
+    if not words:
+        return None
+    last = max((stack[-1] for stack in words.values()), key=lambda label: label.said_at)
+    before = words[last.key, last.campaign][:-1]
+    value = {**_value(before[-1]), UNDONE: True} if before else None
+    ledger.say(TABLE, [replace(_statement(last), value=value, said_at=datetime.now(UTC))])
+    return last
+
+
+def take_back(ledger: Ledger, labels: Sequence[Label], author: str) -> None:
+    """Say of each of `labels` that nothing is said of it any more."""
+    now = datetime.now(UTC)
+    ledger.say(TABLE, [replace(_statement(label), author=author, value=None, said_at=now) for label in labels])
+
+
+def _standing(ledger: Ledger, author: str, use_case: UseCase) -> dict[tuple[str, str], list[Label]]:
+    """What an author has said of each span, oldest first, less what they have undone."""
+    stacks: dict[tuple[str, str], list[Label]] = {}
+    for row in ledger.rows(TABLE).to_pylist():
+        if row["author"] != author or row["camera"] != use_case.camera:
+            continue
+        stack = stacks.setdefault((row["key"], row["campaign"]), [])
+        value = json.loads(row["value"])
+        if value is None:
+            stack.clear()
+        elif value.get(UNDONE):
+            del stack[-1:]
+        else:
+            stack.append(_label({**row, "value": value}))
+    return {key: stack for key, stack in stacks.items() if stack and stack[0].use_case == use_case}
+
+
+def _statement(label: Label) -> Statement:
+    return Statement(
+        key=label.key,
+        author=label.author,
+        value=_value(label),
+        campaign=label.campaign,
+        camera=label.use_case.camera,
+        day=label.day,
+        said_at=label.said_at,
+    )
+
+
+def _value(label: Label) -> dict[str, Any]:
+    return {
+        "role": label.role,
+        "use_case": label.use_case.name,
+        "region": label.use_case.region,
+        "recording_id": label.recording_id,
+        "from_us": label.from_us,
+        "to_us": label.to_us,
+        "relevant": label.relevant,
+    }
+
+
+def _label(row: Mapping[str, Any]) -> Label:
+    value = row["value"]
+    return Label(
+        use_case=UseCase(row["camera"], value["region"], value["use_case"]),
+        campaign=row["campaign"],
+        day=row["day"],
+        recording_id=value["recording_id"],
+        from_us=value["from_us"],
+        to_us=value["to_us"],
+        relevant=value["relevant"],
+        author=row["author"],
+        role=value["role"],
+        said_at=row["said_at"],
+    )
