@@ -48,6 +48,15 @@ class UseCase:
         return f"{self.name} · {self.camera} · {self.region}"
 
 
+@dataclass(frozen=True, order=True)
+class Span:
+    """`[from_us, to_us)` of a recording, microseconds since its first picture."""
+
+    recording_id: str
+    from_us: int
+    to_us: int
+
+
 @dataclass(frozen=True)
 class Label:
     """One person's word on the span `[from_us, to_us)` of a recording.
@@ -83,6 +92,10 @@ class Label:
             raise UnknownNameError("role of a label", self.role, ROLES)
         if not self.author:
             raise ConfigurationError("a label has an author; name one")
+
+    @property
+    def span(self) -> Span:
+        return Span(self.recording_id, self.from_us, self.to_us)
 
     @property
     def key(self) -> str:

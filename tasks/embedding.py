@@ -26,9 +26,9 @@ from infra.background import prefetch
 from infra.errors import AfterwatchError
 from lake.store import rows_of
 from models.encoders.base import Encoder
-from tasks.indexes import load_index
 from tasks.plan import FRAMES_SCOPE, Product, Recording, ShardPlan
 from tasks.receipts import reason_of
+from workspace.indexes import load_index
 from workspace.opened import Workspace
 
 DECODED_AHEAD = 8

@@ -12,8 +12,8 @@ from footage.recordings import FoundFile, day_of
 from infra.errors import AfterwatchError, FootageError, LakeError
 from lake.schema import TABLES
 from lake.store import rows_of
-from tasks.indexes import save_index
 from tasks.inventory import Inventory, Row, name_of, settle
+from workspace.indexes import save_index
 from workspace.opened import Workspace
 
 NO_DAY = date(1970, 1, 1)

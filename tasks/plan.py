@@ -15,8 +15,8 @@ from footage.regions import WHOLE, Region
 from footage.sampling import Shard, shards
 from lake.current import recordings_now
 from lake.keys import Place, step_key
-from tasks.indexes import load_index
 from tasks.inventory import USABLE, Row
+from workspace.indexes import load_index
 from workspace.opened import PlannedEncoder, Workspace
 
 FRAMES_SCOPE = "frames"

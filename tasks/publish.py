@@ -25,10 +25,10 @@ from footage.writing import Chapter, Encoding, VideoWriter, contact_sheet, draw_
 from infra.errors import AfterwatchError
 from infra.settings import SummaryTable
 from lake.store import Store
-from tasks.indexes import load_index
 from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Recording
 from tasks.receipts import Receipt, reason_of
 from tasks.summarise import recordings_of_day
+from workspace.indexes import load_index
 from workspace.opened import Workspace
 
 SUMMARY, CONTACT, ENTRIES = "summary.mp4", "contact.jpg", "summary.json"

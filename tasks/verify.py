@@ -10,8 +10,8 @@ from footage.decode import decode
 from footage.probe import content_hash
 from infra.errors import FootageError
 from lake.current import recordings_now
-from tasks.indexes import load_index
 from tasks.plan import FRAMES_SCOPE, DayPlan, Recording, Selection, plan_days, recordings_of
+from workspace.indexes import load_index
 from workspace.opened import Workspace
 
 

@@ -19,12 +19,12 @@ from models.encoders.base import Encoder, EncoderSpec, Pixels
 from tasks import embed as embedding_task
 from tasks.embed import embed_shards
 from tasks.encoders import load_encoder
-from tasks.indexes import load_index
 from tasks.plan import FRAMES_SCOPE, DayPlan, ShardPlan
 from tests.footage.films import Film, make, packets, scrambled
 from tests.tasks.conftest import Processed
 from tests.tasks.nights import EAST, HATCH, configure, ingest, new_site, say_region, seconds_us, table_of
 from tests.tasks.planned import plan, shards_of
+from workspace.indexes import load_index
 from workspace.opened import Workspace
 
 NAME = "demo/hall/2026-03-02T08-00-00"

@@ -1,0 +1,246 @@
+"""From labels to a retrieval head: which vectors a label speaks of, the training set, the fit, the registry."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version as distribution_version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infra.errors import ConfigurationError
+from lake.keys import short_hash
+from lake.labels import Label, Span, UseCase
+from lake.matrix import Block
+from lake.promotions import promote
+from models.events import EventRule
+from models.heads.retrieval import Fitted, RetrievalSettings, fit_retrieval
+from models.labelling import propagate, temporal_slices
+from workspace.opened import Workspace
+
+KIND = "retrieval"
+BLOCK_US = 60_000_000
+"""Length of the temporal blocks over which heads are cross-validated: neighbours in time stay on one side."""
+RULE = EventRule(threshold=0.0, minimum_s=1.0, merge_gap_s=3.0, smooth_s=3.0)
+"""How margins become moments, unless a head's card says otherwise."""
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """The vectors that heads of a use case see: one campaign's block, in slices of near-duplicates.
+
+    Attributes:
+        block: the vectors, in order of time.
+        slices: int64 (N,), number of each row's temporal slice, rising with time.
+    """
+
+    block: Block
+    slices: Rows
+
+    @classmethod
+    def of(cls, block: Block) -> "Samples":
+        return cls(block, temporal_slices(block.vectors, block.from_us, block.to_us))
+
+    @property
+    def slice_count(self) -> int:
+        return int(self.slices[-1]) + 1 if len(self.slices) else 0
+
+    @cached_property
+    def _recordings(self) -> dict[str, tuple[Rows, Rows, Rows]]:
+        """By recording: its rows, and the spans in it that they speak for."""
+        ids = np.asarray(self.block.rows["recording_id"].to_pylist(), dtype=object)
+        begins, ends = (np.asarray(self.block.rows[name].to_numpy(), dtype=np.int64) for name in ("from_us", "to_us"))
+        names, codes = np.unique(ids, return_inverse=True) if len(ids) else (ids, np.empty(0, dtype=np.int64))
+        mine = {str(name): np.flatnonzero(codes == code) for code, name in enumerate(names)}
+        return {name: (rows, begins[rows], ends[rows]) for name, rows in mine.items()}
+
+    def rows_within(self, span: Span) -> Rows:
+        """int64 (M,): rows that speak for a part of `span`."""
+        if span.recording_id not in self._recordings:
+            return np.empty(0, dtype=np.int64)
+        rows, begins, ends = self._recordings[span.recording_id]
+        return rows[(begins < span.to_us) & (ends > span.from_us)]
+
+    def span(self, row: int) -> Span:
+        """What a row speaks for, in its recording."""
+        told = self.block.rows.slice(row, 1).to_pylist()[0]
+        return Span(told["recording_id"], told["from_us"], told["to_us"])
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """What labels say of a campaign's rows: one answer per temporal slice and side.
+
+    Attributes:
+        rows: int64 (L,), the row that stands for each label, rising.
+        relevant: bool (L,), the answers.
+        counted: the labels that reached a row, whether or not another of the same slice stands for them.
+        lost: labels whose span no vector of the block covers.
+    """
+
+    rows: Rows
+    relevant: NDArray[np.bool_]
+    counted: int
+    lost: tuple[Label, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A head fitted on the labels of one or several campaigns.
+
+    Attributes:
+        fitted: head, calibration, and the cross-validated margins of the training rows.
+        marks: the training rows, by campaign.
+        campaigns: in the order in which their rows stand in `fitted.margins`.
+    """
+
+    fitted: Fitted
+    settings: RetrievalSettings
+    marks: dict[str, Marks]
+    campaigns: tuple[str, ...]
+
+    def margins(self, campaign: str) -> NDArray[np.float64]:
+        """Cross-validated margins of a campaign's marks, float64 (L,); nan where there is none."""
+        start = 0
+        for name in self.campaigns:
+            count = len(self.marks[name].rows)
+            if name == campaign:
+                return self.fitted.margins[start : start + count]
+            start += count
+        return np.empty(0)
+
+
+def mark(samples: Samples, labels: Iterable[Label]) -> Marks:
+    """Find the rows that labels speak of; of equal answers within a slice, one counts."""
+    chosen: dict[tuple[int, bool], int] = {}
+    counted, lost = 0, []
+    for label in sorted(labels, key=lambda label: (label.said_at, label.key)):
+        hit = samples.rows_within(label.span)
+        if not len(hit):
+            lost.append(label)
+            continue
+        counted += 1
+        for number in np.unique(samples.slices[hit]):
+            of_slice = hit[samples.slices[hit] == number]
+            chosen[int(number), label.relevant] = int(of_slice[len(of_slice) // 2])
+    order = sorted((row, answer) for (_, answer), row in chosen.items())
+    return Marks(
+        np.array([row for row, _ in order], dtype=np.int64),
+        np.array([answer for _, answer in order], dtype=np.bool_),
+        counted,
+        tuple(lost),
+    )
+
+
+def train(campaigns: Sequence[tuple[Samples, Marks]], settings: RetrievalSettings) -> Trained:
+    """Fit a head on all campaigns' marks.
+
+    Raises:
+        ConfigurationError: nothing is labelled relevant, or the campaigns are of different spaces.
+    """
+    marked = [(samples, marks) for samples, marks in campaigns if len(marks.rows)]
+    if len({samples.block.space for samples, _ in marked}) > 1:
+        spaces = sorted({samples.block.space for samples, _ in marked})
+        raise ConfigurationError(f"vectors of different spaces cannot train one head: {spaces}; choose one encoder")
+    if not marked:
+        raise ConfigurationError("nothing is labelled yet; mark one relevant moment to begin with")
+    vectors = np.concatenate([np.asarray(samples.block.vectors[marks.rows]) for samples, marks in marked])
+    relevant = np.concatenate([marks.relevant for _, marks in marked])
+    blocks = np.concatenate(
+        [
+            samples.block.from_us[marks.rows] // BLOCK_US + number * 2**40
+            for number, (samples, marks) in enumerate(marked)
+        ]
+    )
+    weights = np.ones(len(vectors))
+    own = len(vectors)
+    if settings.propagate and 0 < relevant.sum() < len(relevant):
+        vectors, relevant, blocks, weights = _with_neighbours(marked, vectors, relevant, blocks, weights)
+    fitted = fit_retrieval(settings, vectors, relevant, blocks, weights)
+    fitted = Fitted(fitted.head, fitted.calibration, fitted.margins[:own], fitted.remark)
+    names = tuple(samples.block.campaign for samples, _ in marked)
+    return Trained(fitted, settings, {name: marks for name, (_, marks) in zip(names, marked, strict=True)}, names)
+
+
+def save_head(
+    workspace: Workspace,
+    use_case: UseCase,
+    encoder: str,
+    space: str,
+    trained: Trained,
+    author: str,
+    metrics: dict[str, Any],
+    reference: NDArray[np.uint8] | None,
+) -> str:
+    """Keep a head in the registry and put it into service: the next night applies it to new recordings.
+
+    Returns:
+        Its version.
+    """
+    fitted = trained.fitted
+    regions = {region.name: region for region in workspace.regions(use_case.camera)}
+    if use_case.region not in regions:
+        raise ConfigurationError(
+            f"camera {use_case.camera} has no region {use_case.region} any more; draw it again before saving a head"
+        )
+    arrays = {f"head.{name}": value for name, value in fitted.head.to_arrays().items()}
+    if fitted.calibration is not None:
+        arrays |= {f"calibration.{name}": value for name, value in fitted.calibration.to_arrays().items()}
+    if reference is not None:
+        arrays["reference"] = reference
+    answers = np.concatenate([marks.relevant for marks in trained.marks.values()])
+    card: dict[str, Any] = {
+        "kind": fitted.head.kind,
+        "use_case": asdict(use_case),
+        "space": space,
+        "encoder": encoder,
+        "geometry": regions[use_case.region].geometry,
+        "settings": asdict(trained.settings),
+        "rule": asdict(RULE),
+        "labels": {
+            "relevant": int(answers.sum()),
+            "irrelevant": int((~answers).sum()),
+            "said": sum(marks.counted for marks in trained.marks.values()),
+            "campaigns": list(trained.campaigns),
+        },
+        "metrics": metrics,
+        "author": author,
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "code": distribution_version("afterwatch"),
+        "remark": fitted.remark,
+    }
+    digest = {name: [str(value.dtype), list(value.shape), value.tobytes().hex()] for name, value in arrays.items()}
+    told = {key: card[key] for key in ("kind", "use_case", "space", "geometry", "settings", "rule")}
+    version = short_hash([told, digest])
+    name = head_name(use_case)
+    workspace.registry.save(KIND, name, version, card, arrays)
+    promote(workspace.ledger, KIND, name, version, author, use_case.camera)
+    return version
+
+
+def head_name(use_case: UseCase) -> str:
+    """Name of a use case's head in the registry."""
+    return f"{use_case.camera}.{use_case.region}.{use_case.name}"
+
+
+def _with_neighbours(
+    marked: Sequence[tuple[Samples, Marks]],
+    vectors: NDArray[np.float32],
+    relevant: NDArray[np.bool_],
+    blocks: Rows,
+    weights: NDArray[np.float64],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], Rows, NDArray[np.float64]]:
+    """Add what labels say of their neighbourhood, campaign by campaign; what is said by a person stands first."""
+    parts = [(vectors, relevant, blocks, weights)]
+    for number, (samples, marks) in enumerate(marked):
+        if not 0 < marks.relevant.sum() < len(marks.relevant):
+            continue
+        rows, answers, confidence = propagate(samples.block.vectors, marks.relevant, marks.rows, samples.slices)
+        more = samples.block.from_us[rows] // BLOCK_US + number * 2**40
+        parts.append((np.asarray(samples.block.vectors[rows]), answers, more, confidence))
+    joined = [np.concatenate([part[place] for part in parts]) for place in range(4)]
+    return joined[0], joined[1], joined[2], joined[3]
