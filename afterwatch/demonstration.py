@@ -4,7 +4,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,27 @@ import typer
 from afterwatch.night import process
 from afterwatch.options import duration, print_table
 from afterwatch.workspace_files import link_footage, make_workspace
+from footage.regions import WHOLE
 from footage.synthetic.campaign import render_campaign
 from footage.synthetic.plan import CampaignSettings, small_campaign
 from footage.synthetic.truth import TRUTH_FILE, CampaignTruth, read_truth
 from infra.settings import SETTINGS_FILE
 from lake.catalogue import connect, select
 from lake.current import recordings_now, statements_now
+from lake.labels import Label, UseCase
 from lake.ledger import Statement
 from models.metrics import EventMatch, match_events
 from tasks.plan import Selection
 from tasks.report import NightReport
+from workspace.known_recordings import KnownRecordings
+from workspace.label_files.checking import Told
+from workspace.label_files.transfer import say_what_is_new
 from workspace.opened import Workspace
 
 CAMPAIGN = "demo"
 HATCH = "hatch"
+STAGED = "staged"
+"""Author of the truth labels."""
 OVERLAP = 0.5
 """Share of a true event's time that alarms must cover for it to count as found, and the other way round."""
 
@@ -74,7 +81,9 @@ def demonstrate(
     summaries = tuple(sorted(root.glob("published/*/*/*/summary.mp4")))
     if not (campaign / TRUTH_FILE).exists():
         return Findings(root, report, summaries, (), None, None)
-    lines, recall, false_alarms = _against_truth(workspace, read_truth(campaign))
+    truth = read_truth(campaign)
+    truth_labels(workspace, truth)
+    lines, recall, false_alarms = _against_truth(workspace, truth)
     return Findings(root, report, summaries, tuple(lines), recall, false_alarms)
 
 
@@ -89,6 +98,37 @@ def _draw_regions(workspace: Workspace, campaign: Path) -> None:
         if region.name == HATCH
     ]
     workspace.ledger.say("regions", drawn)
+
+
+def truth_labels(workspace: Workspace, truth: CampaignTruth) -> list[Label]:
+    """Say of the staged events that they are relevant, as truth that no head learns from; only once.
+
+    Returns:
+        All of them, a use case for each kind of event; events of recordings that cannot be used are left out.
+    """
+    known, now = KnownRecordings(workspace.ledger), datetime.now(UTC)
+    labels = []
+    for camera in truth.cameras:
+        recordings = {recording.path: recording for recording in known.of_camera(CAMPAIGN, camera.name)}
+        for event in camera.events:
+            recording = recordings.get(f"{CAMPAIGN}/{event.file}")
+            if recording is not None:
+                labels.append(
+                    Label(
+                        use_case=UseCase(camera.name, WHOLE.name, event.kind),
+                        campaign=CAMPAIGN,
+                        day=recording.day,
+                        recording_id=recording.recording_id,
+                        from_us=event.from_us,
+                        to_us=event.to_us,
+                        relevant=True,
+                        author=STAGED,
+                        role="truth",
+                        said_at=now,
+                    )
+                )
+    say_what_is_new(workspace.ledger, [Told("", label, dated=False) for label in labels])
+    return labels
 
 
 def _against_truth(workspace: Workspace, truth: CampaignTruth) -> tuple[list[dict[str, Any]], float, int]:
@@ -169,6 +209,7 @@ def print_findings(findings: Findings) -> None:
             f"\nalarms cover {findings.recall:.0%} of the staged events (temporal overlap {OVERLAP:.0%}); "
             f"{findings.false_alarms} alarms are of something else"
         )
+        typer.echo(f"staged events as labels: {_program()} labels list --role truth --site {findings.root}")
     for line in report.attention[:8]:
         typer.echo(f"attention: {line}")
     for path in findings.summaries:

@@ -42,7 +42,13 @@ def query(
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.isoformat() if isinstance(value, date | datetime) else value for name, value in row.items()}
+    return {name: _readable(value) for name, value in row.items()}
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    return value.isoformat() if isinstance(value, date | datetime) else value
 
 
 def _short(value: Any) -> Any:
@@ -50,7 +56,7 @@ def _short(value: Any) -> Any:
         return f"[{', '.join(f'{item:.3g}' if isinstance(item, float) else str(item) for item in value[:4])}, … {len(value)}]"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
-    return value
+    return f"{len(value)} bytes" if isinstance(value, bytes) else value
 
 
 @regions_app.command("list", epilog="Example: afterwatch regions list --site site")
@@ -69,6 +75,7 @@ def add_region(
     name: Annotated[str, typer.Argument(help="Name of the region.")],
     box: Annotated[str | None, typer.Option(help="x,y,width,height in fractions of the picture.")] = None,
     polygon: Annotated[str | None, typer.Option(help="x,y x,y x,y … in fractions of the picture.")] = None,
+    on: Annotated[str | None, typer.Option(help="Moment of the picture it was drawn on, in the site's zone.")] = None,
     author: Annotated[str | None, typer.Option(help="Who says so; default: you.")] = None,
     site: SiteOption = Path("."),
 ) -> None:
@@ -78,24 +85,22 @@ def add_region(
     if (box is None) == (polygon is None):
         raise ConfigurationError("give either --box x,y,width,height or --polygon x,y x,y x,y, in fractions")
     outline = _outline(name, box, polygon)
-    _say(site, camera, name, [list(point) for point in outline], author)
+    _say(site, camera, name, [list(point) for point in outline], author, on)
     typer.echo(f"{camera}: region {name} with {len(outline)} corners; the next run embeds it")
 
 
 @regions_app.command("remove", epilog="Example: afterwatch regions remove hall-east hatch --site site")
-def remove_region(
+def take_region_back(
     camera: Annotated[str, typer.Argument(help="Camera it belongs to.")],
     name: Annotated[str, typer.Argument(help="Name of the region.")],
     author: Annotated[str | None, typer.Option(help="Who says so; default: you.")] = None,
     site: SiteOption = Path("."),
 ) -> None:
     """Take a region back; what was embedded of it stays in the lake."""
-    from infra.errors import UnknownNameError
+    from workspace.opened import Workspace
+    from workspace.regions import remove_region
 
-    known = [row["name"] for row in _regions(site) if row["camera"] == camera]
-    if name not in known:
-        raise UnknownNameError(f"region of camera {camera}", name, known)
-    _say(site, camera, name, None, author)
+    remove_region(Workspace(site).ledger, camera, name, author or getpass.getuser())
 
 
 @regions_app.command("export", epilog="Example: afterwatch regions export --site site > regions.json")
@@ -116,28 +121,49 @@ def import_regions(
 
     try:
         told = json.loads(file.read_text(encoding="utf-8"))["regions"]
-        regions = [(str(row["camera"]), Region(str(row["name"]), outline_of(row["outline"]))) for row in told]
+        regions = [
+            (str(row["camera"]), Region(str(row["name"]), outline_of(row["outline"])), row.get("drawn_on"))
+            for row in told
+        ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f'{file} is not what "afterwatch regions export" prints: {error}') from None
-    for camera, region in regions:
-        _say(site, camera, region.name, [list(point) for point in region.outline], author)
+    for camera, region, drawn_on in regions:
+        _say(site, camera, region.name, [list(point) for point in region.outline], author, drawn_on)
     typer.echo(f"{len(regions)} regions imported")
 
 
 def _regions(site: Path) -> list[dict[str, Any]]:
-    from lake.current import statements_now
     from workspace.opened import Workspace
+    from workspace.regions import regions_now
 
-    rows = statements_now(Workspace(site).ledger, "regions")
-    return [{"camera": row["camera"], "name": row["key"].split("/", 1)[1], "outline": row["value"]} for row in rows]
+    return [
+        {
+            "camera": said.camera,
+            "name": said.name,
+            "outline": [list(point) for point in said.region.outline],
+            "drawn_on": None if said.drawn_on is None else said.drawn_on.isoformat(),
+        }
+        for said in regions_now(Workspace(site).ledger)
+        if said.region is not None
+    ]
 
 
-def _say(site: Path, camera: str, name: str, value: Any, author: str | None) -> None:
-    from lake.ledger import Statement
+def _say(
+    site: Path, camera: str, name: str, outline: list[list[float]], author: str | None, on: str | None = None
+) -> None:
+    from infra.errors import ConfigurationError
     from workspace.opened import Workspace
+    from workspace.regions import say_region
 
-    said = Statement(key=f"{camera}/{name}", author=author or getpass.getuser(), value=value, camera=camera)
-    Workspace(site).ledger.say("regions", [said])
+    workspace = Workspace(site)
+    moment = None
+    if on is not None:
+        try:
+            moment = datetime.fromisoformat(on)
+        except (ValueError, TypeError):
+            raise ConfigurationError(f'"{on}" is no moment; write it as 2026-03-02T08:15:00') from None
+        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=workspace.settings.zone)
+    say_region(workspace.ledger, camera, name, outline, author or getpass.getuser(), moment)
 
 
 def _outline(name: str, box: str | None, polygon: str | None) -> tuple[tuple[float, float], ...]:

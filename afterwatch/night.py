@@ -1,4 +1,4 @@
-"""Verbs of the night: plan, run, status, retry, coverage, verify, schedule."""
+"""Verbs of the night: plan, run, backfill, status, retry, coverage, verify, schedule."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
     app.command(epilog="Example: afterwatch plan --site site --camera hall-east")(plan)
     app.command(epilog="Example: afterwatch run --site site --campaign spring --until 06:00")(run)
+    app.command(epilog="Example: afterwatch backfill --site site --camera hall-east")(backfill)
     app.command(epilog="Example: afterwatch status --site site --json")(status)
     app.command(epilog="Example: afterwatch retry --site site")(retry)
     app.command(epilog="Example: afterwatch coverage --site site --day 2026-03-02")(coverage)
@@ -92,6 +93,26 @@ def run(
     _finish(report, as_json)
 
 
+def backfill(
+    site: SiteOption = Path("."),
+    campaign: CampaignOption = None,
+    camera: CameraOption = None,
+    day: DayOption = None,
+    until: UntilOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make what is missing of recordings that are known already, such as a new region's vectors; takes in no new files."""
+    from workspace.opened import Workspace
+
+    workspace = Workspace(site)
+    deadline = until_moment(workspace, until)
+    with progress_bars(quiet=as_json) as progress:
+        report = process(
+            workspace, select(workspace, campaign, camera, day), until=deadline, known_only=True, progress=progress
+        )
+    _finish(report, as_json)
+
+
 def retry(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
     """Take up what failed, and only that: quarantined files and the days of failed steps."""
     from workspace.opened import Workspace
@@ -109,9 +130,11 @@ def process(
     *,
     until: datetime | None = None,
     retry: bool = False,
+    known_only: bool = False,
     progress: Callable[[str, float, float], None],
 ) -> "NightReport":
-    """Run a night in this process; where there is nothing to do, without starting an orchestrator."""
+    """Run a night, or a backfill where `known_only`, in this process; where there is nothing to do, without starting
+    an orchestrator."""
     from flows.machine import worker_count
     from flows.server import orchestrator
     from infra.environment import prepare_orchestrator
@@ -120,12 +143,17 @@ def process(
     from tasks.report import new_report
 
     with night_lock(workspace.site.state_folder):
-        found = forecast(workspace, selection, worker_count(workspace.settings.cluster), retry=retry)
+        workers = worker_count(workspace.settings.cluster)
+        found = forecast(workspace, selection, workers, retry=retry, known_only=known_only)
         if found.is_empty:
             return idle_night(workspace, found, selection, new_report())
     prepare_orchestrator(workspace.site)
     # One server for the flow and its workers: without its address each of them would start one of its own.
     with orchestrator(workspace.site.state_folder / "prefect-server.log"):
+        if known_only:
+            from flows.backfill import run_backfill
+
+            return run_backfill(workspace, selection, until=until, progress=progress)
         from flows.nightly import run_night
 
         return run_night(workspace, selection, until=until, retry=retry, progress=progress)

@@ -11,7 +11,9 @@ from benchmarks.decoding import run_decode
 from benchmarks.idle import run_idle
 from benchmarks.passes import run_fan_in, run_network, run_pass
 from benchmarks.peer import run_peer
+from benchmarks.retrieval import run_retrieval
 from benchmarks.scale import run_scale
+from benchmarks.search import run_search
 from benchmarks.timing import Ratio, Report
 from infra.errors import UnknownNameError
 
@@ -25,6 +27,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "peer": run_peer,
     "scale": run_scale,
     "idle": run_idle,
+    "search": run_search,
+    "retrieval": run_retrieval,
 }
 ALL = "all"
 

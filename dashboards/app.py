@@ -4,7 +4,15 @@ from base64 import b64encode
 
 import streamlit as st
 
-from dashboards.app_pages.shared import DAY_PAGE, NIGHT_PAGE, RUNS_PAGE, workspace
+from dashboards.app_pages.shared import (
+    DAY_PAGE,
+    NIGHT_PAGE,
+    REGIONS_PAGE,
+    REVIEW_PAGE,
+    RUNS_PAGE,
+    SEARCH_PAGE,
+    workspace,
+)
 from dashboards.wording import zone_text
 from infra.errors import AfterwatchError
 
@@ -34,6 +42,9 @@ def main() -> None:
         [
             st.Page(NIGHT_PAGE, title="Night", icon=":material/nightlight:", url_path="night", default=True),
             st.Page(DAY_PAGE, title="Day", icon=":material/calendar_today:", url_path="day"),
+            st.Page(REVIEW_PAGE, title="Review", icon=":material/rate_review:", url_path="review"),
+            st.Page(SEARCH_PAGE, title="Search", icon=":material/search:", url_path="search"),
+            st.Page(REGIONS_PAGE, title="Regions", icon=":material/crop:", url_path="regions"),
             st.Page(RUNS_PAGE, title="Runs", icon=":material/history:", url_path="runs"),
         ],
         position="top",

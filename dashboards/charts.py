@@ -27,7 +27,7 @@ STATES = {
     "waiting": "#6FA8DC",
     "gap": "#8D6BB0",
 }
-HEALTH = {"black": "#6B7280", "frozen": "#0072B2", "blurred": "#CC79A7"}
+HEALTH = {"black": "#6B7280", "frozen": "#0072B2", "blurred": "#CC79A7", "moved": "#A6761D"}
 STATUSES = {
     "complete": "#009E73",
     "partial": "#E69F00",

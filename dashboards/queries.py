@@ -197,6 +197,11 @@ def top_events(lake: LakeReader, places: Sequence[Place], limit: int = 8) -> pd.
     )
 
 
+def newest_events(lake: LakeReader, limit: int = 500) -> pd.DataFrame:
+    """Events of all cameras, the newest first."""
+    return lake.rows(f"SELECT {_EVENT_COLUMNS} FROM events ORDER BY peak_at DESC, head, region LIMIT {int(limit)}")
+
+
 def event_counts(lake: LakeReader, places: Sequence[Place]) -> tuple[int, int]:
     """Events and alarms among `places`."""
     rows = lake.rows(

@@ -1,5 +1,6 @@
 """Times, spans and shares as people read them, in the site's time zone."""
 
+import re
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -76,3 +77,8 @@ def zone_text(zone: ZoneInfo, now: datetime | None = None) -> str:
     """The zone and its offset at present: `Europe/Rome (UTC+01:00)`."""
     offset = f"{(now or datetime.now(UTC)).astimezone(zone):%z}"
     return f"{zone.key} (UTC{offset[:3]}:{offset[3:5]})" if zone.key != "UTC" else "UTC"
+
+
+def plain_text(text: str) -> str:
+    """What a person wrote, so that Markdown shows it letter by letter."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!:$~|<>])", r"\\\1", text)

@@ -1,9 +1,17 @@
-"""Whether a camera can be trusted: black, frozen and blurred stretches, told from frame statistics alone."""
+"""Whether a camera can be trusted.
 
+Black, frozen and blurred stretches are told from frame statistics alone; a moved camera from its stills, each held
+against one of when it looked where it should.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from footage.registration import register
+from footage.statistics import Grey, measure
 
 BLACK_LUMINANCE = 16.0
 BLACK_ENTROPY_BITS = 3.0
@@ -12,7 +20,10 @@ FROZEN_MOTION = 0.02
 BLURRED_SHARE = 0.2
 """Share of the camera's median sharpness below which its picture counts as blurred."""
 MINIMUM_S = 3.0
-KINDS = ("black", "frozen", "blurred")
+MOVED_SHARE = 0.014
+"""Share of the picture's width by which a corner has moved once a camera counts as moved. Unmoved cameras stay below
+0.004, one that sways on its mast reaches 0.0136 (`footage.registration` says how that was measured)."""
+KINDS = ("black", "frozen", "blurred", "moved")
 
 
 @dataclass(frozen=True)
@@ -73,3 +84,49 @@ def _spans(
         if until - t_us[first] >= MINIMUM_S * 1_000_000:
             spans.append(HealthSpan(int(t_us[first]), int(until), kind, float(np.median(values[first:last]))))
     return spans
+
+
+def displacement(reference: Grey, still: Grey) -> float | None:
+    """How far a camera has moved since its reference was taken.
+
+    Args:
+        reference: uint8 (h, w), a still of when it looked where it should.
+        still: uint8, as wide, a later one (or an earlier).
+
+    Returns:
+        The share of the picture's width by which the corner that moved most has moved; 1.0 where the two do not show
+        the same; None where the still is black or blurred, so that it tells nothing.
+    """
+    found = register(reference, still)
+    if found.matched:
+        return found.shift
+    told, usual = measure(still, None), measure(reference, None)
+    black = told.luminance < BLACK_LUMINANCE and told.entropy_bits < BLACK_ENTROPY_BITS
+    return None if black or told.sharpness < BLURRED_SHARE * usual.sharpness else 1.0
+
+
+def is_moved(displaced: float | None) -> bool:
+    """Whether a displacement means that the camera was moved; what is not known does not."""
+    return displaced is not None and displaced > MOVED_SHARE
+
+
+def moved_spans(stills: Sequence[tuple[int, int, float | None]]) -> list[HealthSpan]:
+    """The stretches of one recording over which its camera was moved.
+
+    Args:
+        stills: (from_us, to_us, displacement) of each still, in order of time.
+
+    Returns:
+        A span for each run of stills without a gap between them, its value the median of their displacements.
+    """
+    runs: list[list[tuple[int, int, float]]] = []
+    for from_us, to_us, displaced in stills:
+        if displaced is None or not is_moved(displaced):
+            continue
+        if not runs or runs[-1][-1][1] != from_us:
+            runs.append([])
+        runs[-1].append((from_us, to_us, displaced))
+    return [
+        HealthSpan(run[0][0], run[-1][1], "moved", float(np.median([displaced for *_, displaced in run])))
+        for run in runs
+    ]

@@ -284,6 +284,25 @@ def check_picture(rgb: Picture) -> None:
         raise ConfigurationError(f"picture is {rgb.dtype} {rgb.shape}; pictures are uint8 RGB of shape (H, W, 3)")
 
 
+def jpeg_bytes(rgb: Picture, quality: int = 88) -> bytes:
+    """A picture as JPEG.
+
+    Args:
+        rgb: uint8 RGB, shape (H, W, 3).
+        quality: 1 (coarse) to 100 (fine).
+
+    Raises:
+        ConfigurationError: quality or picture are not as said.
+    """
+    check_picture(rgb)
+    if not 1 <= quality <= 100:
+        raise ConfigurationError(f"quality {quality} is outside 1..100")
+    done, content = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise FootageError(f"a picture of shape {rgb.shape} cannot be stored as JPEG; make it smaller")
+    return bytes(content.tobytes())
+
+
 def write_jpeg(path: Path, rgb: Picture, quality: int = 88) -> None:
     """Writes a picture as JPEG, whole or not at all.
 
@@ -295,15 +314,9 @@ def write_jpeg(path: Path, rgb: Picture, quality: int = 88) -> None:
     Raises:
         ConfigurationError: Suffix, quality or picture are not as said.
     """
-    check_picture(rgb)
     if path.suffix.lower() not in (".jpg", ".jpeg"):
         raise ConfigurationError(f'"{path.name}" is not a JPEG name; end it with .jpg')
-    if not 1 <= quality <= 100:
-        raise ConfigurationError(f"quality {quality} is outside 1..100")
-    done, content = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not done:
-        raise FootageError(f"{path.name}: a picture of shape {rgb.shape} cannot be stored as JPEG; make it smaller")
-    write_bytes(path, content.tobytes())
+    write_bytes(path, jpeg_bytes(rgb, quality))
 
 
 def _even(rgb: Picture) -> Picture:

@@ -19,7 +19,7 @@ from lake.ledger import Ledger
 from lake.schema import STATEMENTS, TABLES, VECTOR
 from lake.store import Store
 
-DATA_TABLES = ("coverage", "frames", "embeddings", "health", "scores", "events", "segments")
+DATA_TABLES = ("coverage", "frames", "stills", "embeddings", "health", "scores", "events", "segments")
 
 
 def connect(store: Store) -> duckdb.DuckDBPyConnection:

@@ -15,9 +15,10 @@ from urllib.parse import quote
 VERSIONS = {
     "ingest": 1,
     "embed": 1,
-    "health": 1,
+    "health": 2,
     "fit": 1,
     "score": 1,
+    "retrieve": 1,
     "summarise": 1,
     "publish": 1,
 }

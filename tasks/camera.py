@@ -96,6 +96,6 @@ def embed_receipts(planned: DayPlan, finished: DayPlan, outcomes: Iterable[Shard
 def step_receipts(steps: DaySteps) -> list[Receipt]:
     """Receipts of a day of which everything was there."""
     return [
-        Receipt(steps.place, step.name, step.scope, step.key, "skipped", step.outputs, step.inputs)
+        Receipt(steps.place, step.name, step.scope, step.key, "skipped", step.outputs, step.inputs, message=step.remark)
         for step in steps.all
     ]

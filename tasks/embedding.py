@@ -21,7 +21,8 @@ from footage.index import FrameIndex
 from footage.pictures import Picture, Rgb, Size
 from footage.regions import Region
 from footage.sampling import Shard, Snippets, coverage, sample, snippets
-from footage.statistics import GREY_WIDTH, FrameStatistics, measure
+from footage.statistics import GREY_WIDTH, FrameStatistics, Grey, measure
+from footage.stills import StillMaker, still_windows
 from infra.background import prefetch
 from infra.errors import AfterwatchError
 from lake.store import rows_of
@@ -49,13 +50,14 @@ class Prepared:
     statistics: FrameStatistics | None
     digest: str
     views: Mapping[ViewKey, Rgb]
+    grey: Grey | None = None
 
 
 def prepare(pictures: Iterable[Picture], sampled: Indices, wanted: Mapping[ViewKey, Indices]) -> Iterator[Prepared]:
     """Measure sampled pictures and cut the views that were asked for."""
     before: tuple[int, NDArray[np.uint8]] | None = None
     for picture in pictures:
-        statistics, digest = None, ""
+        statistics, digest, grey = None, "", None
         position = _find(sampled, picture.index)
         if position is not None:
             grey = picture.grey(GREY_WIDTH)
@@ -67,7 +69,7 @@ def prepare(pictures: Iterable[Picture], sampled: Indices, wanted: Mapping[ViewK
         views = {
             key: picture.view(*key) for key, indices in wanted.items() if _find(indices, picture.index) is not None
         }
-        yield Prepared(picture.index, picture.t_us, statistics, digest, views)
+        yield Prepared(picture.index, picture.t_us, statistics, digest, views, grey)
 
 
 def _find(indices: Indices, index: int) -> int | None:
@@ -256,14 +258,17 @@ class EmbeddingPass:
         path = self._workspace.site.footage_root / plan.recording.path
         pictures = prefetch(decode(path, index, wanted, threads=self._threads), DECODED_AHEAD)
         kept: list[Prepared] = []
+        stills = StillMaker(still_windows(index, plan.shard, owned) if frames else [])
         for prepared in prefetch(prepare(pictures, measured, views), PREPARED_AHEAD):
             for feed in feeds:
                 feed.take(prepared)
+            if prepared.grey is not None:
+                stills.take(prepared.index, prepared.grey)
             if prepared.statistics is not None:
                 kept.append(Prepared(prepared.index, prepared.t_us, prepared.statistics, prepared.digest, {}))
         rows = {}
         if frames is not None:
-            rows[FRAMES_SCOPE] = self._write_frames(frames, plan, index, measured, kept)
+            rows[FRAMES_SCOPE] = self._write_frames(frames, plan, index, measured, kept, stills)
         for waiting in self._pending:
             if waiting.recording is plan.recording:
                 waiting.closed = True
@@ -310,9 +315,15 @@ class EmbeddingPass:
                 self.failures.setdefault((rows.recording.path, rows.shard.number), rows.error)
 
     def _write_frames(
-        self, product: Product, plan: ShardPlan, index: FrameIndex, measured: Indices, looked_at: list[Prepared]
+        self,
+        product: Product,
+        plan: ShardPlan,
+        index: FrameIndex,
+        measured: Indices,
+        looked_at: list[Prepared],
+        stills: StillMaker,
     ) -> int:
-        """Write statistics and coverage; `measured` and `looked_at` begin with the sample before the shard."""
+        """Write statistics, coverage and stills; `measured` and `looked_at` begin with the sample before the shard."""
         place, recording = plan.recording.place, plan.recording
         where = {
             "campaign": place.campaign,
@@ -340,7 +351,20 @@ class EmbeddingPass:
         spans = [span for span in coverage(index, plan.shard, measured, delivered, reach_us) if span.to_us > begin_us]
         states = {name: [getattr(span, name) for span in spans] for name in ("from_us", "to_us", "state", "reason")}
         states["from_us"] = [max(at, begin_us) for at in states["from_us"]]
-        frames_path, coverage_path = product.paths
+        frames_path, coverage_path, stills_path = product.paths
         self._store.write_table(frames_path, rows_of("frames", columns))
         self._store.write_table(coverage_path, rows_of("coverage", {**where, **states}))
+        self._store.write_table(stills_path, rows_of("stills", {**where, **_still_columns(recording, stills)}))
         return len(kept)
+
+
+def _still_columns(recording: Recording, stills: StillMaker) -> dict[str, Any]:
+    made = stills.finish()
+    return {
+        "from_us": [window.from_us for window, _ in made],
+        "to_us": [window.to_us for window, _ in made],
+        "taken_at": [recording.started_at + timedelta(microseconds=window.from_us) for window, _ in made],
+        "height": [picture.shape[0] for _, picture in made],
+        "width": [picture.shape[1] for _, picture in made],
+        "picture": [picture.tobytes() for _, picture in made],
+    }

@@ -10,10 +10,11 @@ from infra.errors import FootageError
 from lake.current import recordings_now
 from lake.keys import Place
 from tasks.camera import best_first, embed_receipts, step_receipts
-from tasks.inventory import USABLE, Inventory, Row, name_of, report, take_inventory
-from tasks.plan import DayPlan, DaySteps, Selection, plan_camera, plan_days, recordings_of
+from tasks.inventory import USABLE, Inventory, Row, known_inventory, name_of, report, take_inventory
+from tasks.plan import DayPlan, DaySteps, Selection, plan_days, recordings_of
 from tasks.receipts import record
 from tasks.report import NightReport, close_night
+from tasks.steps import plan_camera
 from workspace.opened import Workspace
 
 GUESSED_SECONDS = 0.2
@@ -92,9 +93,19 @@ class Forecast:
         }
 
 
-def forecast(workspace: Workspace, selection: Selection, workers: int, *, retry: bool = False) -> Forecast:
-    """Look at footage and lake and say what a run would do; nothing is opened, decoded or written."""
-    inventory = take_inventory(workspace, retry=retry)
+def forecast(
+    workspace: Workspace, selection: Selection, workers: int, *, retry: bool = False, known_only: bool = False
+) -> Forecast:
+    """Look at footage and lake and say what a run would do; nothing is opened, decoded or written.
+
+    Args:
+        workspace: the site.
+        selection: what the run is about.
+        workers: that share the work.
+        retry: as of a run that takes up what failed.
+        known_only: as of a backfill, which takes in no new files.
+    """
+    inventory = known_inventory(workspace) if known_only else take_inventory(workspace, retry=retry)
     gone = ({**row, "status": "gone"} for row in inventory.gone)
     all_days = plan_days(workspace, recordings_of(workspace, [*inventory.present, *gone]))
     mine = [day for day in all_days if selection.takes(day.place)]

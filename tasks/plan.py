@@ -1,17 +1,15 @@
-"""What a night has to do: every step of every camera's day, its key, and whether its output is there already.
+"""What a night has to embed: every product of every camera's day, its key, and whether it is there already.
 
-Keys depend on nothing but content and parameters, so the whole chain is known before anything runs. Nothing here
-decodes, loads a network or starts an orchestrator.
+Keys depend on nothing but content and parameters, so all that follows is known before anything runs (`tasks.steps`).
+Nothing here decodes, loads a network or starts an orchestrator.
 """
 
-import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from footage.index import MICROSECONDS
-from footage.regions import WHOLE, Region
+from footage.regions import Region
 from footage.sampling import Shard, shards
 from lake.current import recordings_now
 from lake.keys import Place, step_key
@@ -35,10 +33,15 @@ class Recording:
     there: bool = True
     """Whether the file is still there to be decoded."""
 
+    @property
+    def ended_at(self) -> datetime:
+        """True time of its end."""
+        return self.started_at + timedelta(microseconds=self.duration_us)
+
 
 @dataclass(frozen=True)
 class Product:
-    """What one shard gives for one scope: `frames` (statistics and coverage) or `space/region` (embeddings)."""
+    """What one shard gives for one scope: `frames` (statistics, coverage and stills) or `space/region` (embeddings)."""
 
     scope: str
     key: str
@@ -73,6 +76,8 @@ class Step:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     exists: bool
+    remark: str = ""
+    """What there is to know of what exists, as it was told when it was made."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +207,9 @@ def _plan_shard(
         "pictures": [shard.first, shard.last],
     }
     key = step_key("embed", {**common, "sampling": sampling, "reach_s": settings.reach_s}, ())
-    paths = tuple(f"{table}/{place.folder}/{key}.parquet" for table in ("frames", "coverage"))
+    paths = tuple(f"{table}/{place.folder}/{key}.parquet" for table in ("frames", "coverage", "stills"))
+    if not recording.there and not exists(paths[-1]):
+        paths = paths[:-1]  # embedded before there were stills, and none can be had any more
     products = [Product(FRAMES_SCOPE, key, paths, all(map(exists, paths)))]
     for encoder in workspace.encoders:
         for region in workspace.regions(place.camera):
@@ -239,6 +246,43 @@ class RegionPlan:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """The still that a camera is held against, to tell whether it was moved.
+
+    Attributes:
+        since: the first moment it counts for; None: from the beginning.
+        key: of the product that holds it.
+        path: file of that product.
+        from_us: which of the file's stills it is.
+    """
+
+    since: datetime | None
+    key: str
+    path: str
+    from_us: int
+
+
+@dataclass(frozen=True)
+class HeadPlan:
+    """A retrieval head in service and the day it is applied to.
+
+    Attributes:
+        name, version: in the registry.
+        step: what it makes of the day; its scope is the head's name.
+        snippets: files of the embeddings it scores.
+        scope: of these embeddings, `space/region`; empty where the head cannot be read.
+        suspended: why it is not applied; empty where it is.
+    """
+
+    name: str
+    version: str
+    step: Step
+    snippets: tuple[str, ...]
+    scope: str
+    suspended: str
+
+
+@dataclass(frozen=True)
 class DaySteps:
     """The steps of a camera's day after embedding, and what it is held against."""
 
@@ -250,10 +294,18 @@ class DaySteps:
     publish: Step
     normals: tuple[str, ...]
     """Files of the earlier days' pictures, in the summary's space."""
+    references: tuple[Reference, ...] = ()
+    """The stills that tell whether the camera was moved, in order of `since`."""
+    heads: tuple[HeadPlan, ...] = ()
+    """Retrieval heads in service of the camera."""
 
     @property
     def all(self) -> tuple[Step, ...]:
-        return (self.health, *self.fits, self.score, self.summarise, self.publish)
+        return (self.health, *self.fits, self.score, *self.retrieves, self.summarise, self.publish)
+
+    @property
+    def retrieves(self) -> tuple[Step, ...]:
+        return tuple(head.step for head in self.heads)
 
     @property
     def fits(self) -> tuple[Step, ...]:
@@ -265,107 +317,16 @@ class DaySteps:
         return all(step.exists for step in self.all)
 
 
-def plan_camera(workspace: Workspace, days: Sequence[DayPlan], chosen: Collection[Place]) -> list[DaySteps]:
-    """Plan what follows the embedding of a camera's days.
-
-    Args:
-        workspace: the site.
-        days: all days of the camera, of whatever campaign, as far as they are embedded: absent products do not count.
-        chosen: days that the run is about; earlier ones count as far as they have been scored before.
-
-    Returns:
-        The steps of the chosen days, in order of day. Each depends on the days before it.
-    """
-    planned: list[tuple[DayPlan, DaySteps]] = []
-    for day in sorted(days, key=lambda day: (day.place.day, day.place.campaign)):
-        planned.append((day, _plan_steps(workspace, day, planned, chosen)))
-    return [steps for day, steps in planned if day.place in chosen]
-
-
-def _plan_steps(
-    workspace: Workspace, day: DayPlan, planned: Sequence[tuple[DayPlan, DaySteps]], chosen: Collection[Place]
-) -> DaySteps:
-    settings, place = workspace.settings, day.place
-    novelty, summary = settings.novelty, settings.summary
-    since = place.day - timedelta(days=novelty.reference_days)
-    before = [(other, steps) for other, steps in planned if since <= other.place.day < place.day]
-    past = [other for other, _ in before]
-    # A day of which nothing is embedded is not judged, and has no alarms to leave out.
-    judged = [
-        steps.score
-        for other, steps in before
-        if steps.score.exists or (other.place in chosen and _made(other, FRAMES_SCOPE))
-    ]
-    pictures = f"{workspace.encoder(summary.encoder).spec.space}/{WHOLE.name}"
-    normals = [product for other in past for product in _made(other, pictures)]
-    frames, looks = _made(day, FRAMES_SCOPE), _made(day, pictures)
-
-    def step(name: str, scope: str, parameters: Any, inputs: Sequence[str], tables: Sequence[str]) -> Step:
-        told = {"place": [place.campaign, place.camera, place.day.isoformat()], "parameters": parameters}
-        key = step_key(name, told, inputs)
-        outputs = tuple(f"{table}/{place.folder}/{key}.parquet" for table in tables)
-        return Step(name, scope, key, tuple(inputs), outputs, all(workspace.store.exists(path) for path in outputs))
-
-    health = step("health", "", {}, _keys(frames), ("health",))
-    regions, judged_by = _plan_regions(workspace, day, past, judged)
-    score = step("score", novelty.name, novelty.model_dump(mode="json"), judged_by, ("scores", "events"))
-    chosen_by = summary.model_dump(
-        mode="json", include={"segment_s", "budget_s", "similarity_limit", "encoder", "weights"}
-    )
-    made_of = [score.key, *_keys(frames), *_keys(looks), *_keys(normals)]
-    summarise = step("summarise", "", chosen_by, made_of, ("segments",))
-    shown_by = {"summary": summary.model_dump(mode="json"), "time_zone": settings.site.time_zone}
-    publish = step("publish", "", shown_by, [score.key, summarise.key], ())
-    publish = replace(publish, exists=published_key(workspace, place) == publish.key)
-    return DaySteps(place, health, regions, score, summarise, publish, _paths(normals))
-
-
-def _plan_regions(
-    workspace: Workspace, day: DayPlan, past: Sequence[DayPlan], judged: Sequence[Step]
-) -> tuple[tuple[RegionPlan, ...], list[str]]:
-    """Plan each region that is judged; also the keys that the day's scores depend on."""
-    novelty, camera = workspace.settings.novelty, day.place.camera
-    told = novelty.model_dump(mode="json")
-    space = workspace.encoder(novelty.encoder).spec.space
-    wanted = [
-        region.name
-        for region in workspace.regions(camera)
-        if (novelty.regions == "all" or region.name in novelty.regions) and day.products(f"{space}/{region.name}")
-    ]
-    alarms = tuple(step.outputs[1] for step in judged)
-    regions, keys = [], list(wanted)
-    for name in wanted:
-        snippets = _made(day, f"{space}/{name}")
-        reference = [product for other in past for product in _made(other, f"{space}/{name}")]
-        fit = None
-        if reference:
-            parameters = {"camera": camera, "regions": [name, wanted], "parameters": told}
-            made_from = [*_keys(reference), *(step.key for step in judged)]
-            key = step_key("fit", parameters, made_from)
-            known = workspace.registry.exists("novelty", camera, key)
-            fit = Step("fit", name, key, tuple(made_from), (), known)
-            keys.append(key)
-        keys += _keys(snippets)
-        regions.append(RegionPlan(camera, name, tuple(wanted), _paths(snippets), _paths(reference), alarms, fit))
-    return tuple(regions), keys
-
-
-def published_key(workspace: Workspace, place: Place) -> str:
-    """Key of the step that published a camera's day; empty where nothing is published or it cannot be read."""
-    folder = workspace.site.published_folder / place.campaign / place.camera / place.day.isoformat()
-    try:
-        return str(json.loads((folder / "summary.json").read_text(encoding="utf-8"))["key"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-
-
-def _made(day: DayPlan, scope: str) -> list[Product]:
+def made(day: DayPlan, scope: str) -> list[Product]:
+    """The products of a scope that are there."""
     return [product for product in day.products(scope) if product.exists]
 
 
-def _paths(products: Sequence[Product]) -> tuple[str, ...]:
+def paths_of(products: Sequence[Product]) -> tuple[str, ...]:
+    """Their files."""
     return tuple(path for product in products for path in product.paths)
 
 
-def _keys(products: Sequence[Product]) -> list[str]:
+def keys_of(products: Sequence[Product]) -> list[str]:
+    """Their keys."""
     return [product.key for product in products]

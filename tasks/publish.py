@@ -80,7 +80,8 @@ class _Publication:
         self._recordings = {recording.recording_id: recording for recording in recordings_of_day(day)}
         self._segments = _rows(workspace.store, steps.summarise.outputs[0], "taken_at")
         self._chosen = [row for row in self._segments if row["chosen"]]
-        self._events = _rows(workspace.store, steps.score.outputs[1], "rank")
+        found_by = (steps.score, *steps.retrieves)
+        self._events = [row for step in found_by for row in _rows(workspace.store, step.outputs[1], "rank")]
         self._stills: dict[str, Rgb] = {}
         self._sizes: dict[str, Size] = {}
 
@@ -244,6 +245,7 @@ class _Publication:
                 "afterwatch": version("afterwatch"),
                 "score": self._steps.score.key,
                 "summarise": self._steps.summarise.key,
+                **({"retrieve": {step.scope: step.key for step in self._steps.retrieves}} if self._steps.heads else {}),
                 "spaces": {encoder.table.name: encoder.spec.space for encoder in self._workspace.encoders},
                 "weights": {encoder.table.name: encoder.spec.weights for encoder in self._workspace.encoders},
             },
@@ -256,6 +258,7 @@ class _Publication:
             self._workspace.encoder(name).spec.space for name in (settings.novelty.encoder, settings.summary.encoder)
         )
         scopes = {FRAMES_SCOPE, f"{looks}/{WHOLE.name}", *(f"{novelty}/{plan.region}" for plan in self._steps.regions)}
+        scopes |= {head.scope for head in self._steps.heads if not head.suspended}
         return any(not product.exists for scope in scopes for product in self._day.products(scope))
 
     def _told_events(self, clips: dict[str, Cut]) -> Iterator[Row]:

@@ -15,12 +15,15 @@ from footage.index import MICROSECONDS
 from footage.sampling import STATES
 from lake.keys import Place
 from lake.ledger import RunRow
+from tasks.heads import STEP
 from tasks.inventory import USABLE, Row
 from tasks.plan import FRAMES_SCOPE, DayPlan, Selection, plan_days, recordings_of
 from tasks.receipts import Receipt
+from tasks.standing import standing_matters
 from workspace.opened import Workspace
 
 STEPS = ("ingest", "embed", "health", "fit", "score", "summarise", "publish")
+"""Steps of every night; `retrieve` comes after `score` where heads are in service."""
 SITE_DAY = date(1970, 1, 1)
 TOLERANCE_S = 0.001
 
@@ -91,8 +94,12 @@ def new_report() -> NightReport:
 
 def count_steps(receipts: Iterable[Receipt], ingested: dict[str, Any]) -> list[dict[str, Any]]:
     """How often each step was done, skipped and failed, and the seconds of work in it."""
+    receipts = list(receipts)
+    steps = list(STEPS)
+    if any(receipt.step == STEP for receipt in receipts):
+        steps.insert(steps.index("summarise"), STEP)
     counts: dict[str, dict[str, Any]] = {
-        step: {"step": step, "done": 0, "skipped": 0, "failed": 0, "seconds": 0.0} for step in STEPS
+        step: {"step": step, "done": 0, "skipped": 0, "failed": 0, "seconds": 0.0} for step in steps
     }
     counts["ingest"].update(ingested)
     for receipt in receipts:
@@ -122,7 +129,7 @@ def close_night(
     report.decoded_s = sum(receipt.decoded_s for receipt in receipts if receipt.step == "embed")
     report.shown_s = sum(receipt.decoded_s for receipt in receipts if receipt.step == "publish")
     report.events, report.alarms = _count_events(workspace, receipts)
-    report.attention = attention_of(report, list(report.failures), late)
+    report.attention = attention_of(report, list(report.failures), late, standing_matters(workspace, receipts))
     covered = all(is_covered(line) for line in report.coverage)
     if report.failures or (not covered and not late):
         report.status = "incomplete"
@@ -186,7 +193,7 @@ def _seconds(table: pa.Table) -> dict[str, float]:
     return {row["state"]: row["us_sum"] / MICROSECONDS for row in summed.to_pylist()}
 
 
-def attention_of(report: NightReport, failures: Sequence[str], late: int) -> list[str]:
+def attention_of(report: NightReport, failures: Sequence[str], late: int, standing: Sequence[str] = ()) -> list[str]:
     """What a person should look at in the morning, most pressing first."""
     lines = list(failures)
     if late:
@@ -198,5 +205,6 @@ def attention_of(report: NightReport, failures: Sequence[str], late: int) -> lis
             lines.append(f"{place}: {accounted:.1f} of {line['recorded_s']:.1f} recorded seconds are accounted for")
         if line["corrupt_s"] or line["missing_s"]:
             lines.append(f"{place}: {line['corrupt_s']:.1f} s corrupt, {line['missing_s']:.1f} s missing")
+    lines += standing
     lines += [f"{item['path']}: {item['status']} — {item['reason']}" for item in report.ingest.get("problems", [])]
     return lines

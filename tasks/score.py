@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -13,23 +12,21 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from prefect import task
 
-from footage.health import examine
 from infra.errors import ConfigurationError
 from infra.settings import NoveltyTable
-from lake.keys import short_hash
 from lake.schema import TABLES
-from lake.store import Store, rows_of
+from lake.store import Store
 from lake.vectors import Embeddings, read_embeddings
 from models.calibration import NormalDistribution
 from models.events import Event, EventRule
 from models.heads.nightly import NightRule, Standard, Verdict, fit_camera, judge, rank
 from models.heads.novelty import NoveltyHead, head_named, settings_named
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, RegionPlan, Step
+from tasks.health import make_health
+from tasks.plan import DayPlan, DaySteps, RegionPlan, Step
 from tasks.receipts import Receipt, reason_of
+from tasks.rows import EPOCH, MICROSECOND, event_row, score_rows, write_rows
 from workspace.opened import Workspace
 
-MICROSECOND = timedelta(microseconds=1)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DETECTORS = {"lof": "local_outlier_factor", "knn": "nearest_neighbours"}
 SELF = "self"
 """Version of the head of a day without earlier footage: it is compared with itself."""
@@ -47,7 +44,7 @@ def score(root: str, label: str, days: Sequence[tuple[DayPlan, DaySteps]]) -> li
 def score_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Receipt]:
     """The task's work for one day, without an orchestrator; what exists is not made again."""
     work: list[tuple[Step, Callable[[], tuple[int, str]]]] = [
-        (steps.health, lambda: _health(workspace, day, steps)),
+        (steps.health, lambda: (make_health(workspace, day, steps), "")),
         *((plan.fit, partial(_fit, workspace, plan, plan.fit)) for plan in steps.regions if plan.fit is not None),
         (steps.score, lambda: _judge(workspace, day, steps)),
     ]
@@ -68,23 +65,6 @@ def score_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Recei
             )
         )
     return receipts
-
-
-def _health(workspace: Workspace, day: DayPlan, steps: DaySteps) -> tuple[int, str]:
-    tables = [workspace.store.read_table(product.paths[0]) for product in day.products(FRAMES_SCOPE) if product.exists]
-    frames = pa.concat_tables(tables).to_pandas()
-    usual = float(frames["sharpness"].median()) if len(frames) else 0.0
-    rows = []
-    for recording_id, part in frames.groupby("recording_id", sort=True):
-        part = part.sort_values("t_us")
-        began_at = part["taken_at"].iloc[0] - part["t_us"].iloc[0] * MICROSECOND
-        columns = (part[name].to_numpy(np.float64) for name in ("luminance", "entropy_bits", "sharpness", "motion"))
-        for span in examine(part["t_us"].to_numpy(np.int64), *columns, usual_sharpness=usual):
-            rows.append(
-                {"recording_id": recording_id, "started_at": began_at + span.from_us * MICROSECOND, **asdict(span)}
-            )
-    _write(workspace.store, steps.health.outputs[0], "health", day, rows)
-    return len(rows), ""
 
 
 def _fit(workspace: Workspace, plan: RegionPlan, step: Step) -> tuple[int, str]:
@@ -139,10 +119,13 @@ class _Judged:
 def _judge(workspace: Workspace, day: DayPlan, steps: DaySteps) -> tuple[int, str]:
     novelty = workspace.settings.novelty
     judged = [found for plan in steps.regions if (found := _judge_region(workspace, plan)) is not None]
-    parts = [_score_rows(day, novelty.name, item) for item in judged]
+    parts = [
+        score_rows(day.place, item.snippets, novelty.name, item.version, item.plan.region, _told(item.verdict))
+        for item in judged
+    ]
     scores = pa.concat_tables(parts) if parts else TABLES["scores"].schema.empty_table()
     # Events first: scores that are there mean that the step is done.
-    _write(workspace.store, steps.score.outputs[1], "events", day, _event_rows(day, novelty, judged))
+    write_rows(workspace.store, steps.score.outputs[1], "events", day.place, _event_rows(day, novelty, judged))
     workspace.store.write_table(steps.score.outputs[0], scores)
     messages = [f"{plan.region}: too little footage to tell what is unusual" for plan in steps.regions]
     told = {item.plan.region for item in judged}
@@ -172,21 +155,6 @@ def _judge_region(workspace: Workspace, plan: RegionPlan) -> _Judged | None:
     return _Judged(plan, version, snippets, standard, judge(standard, scores, snippets.from_us, snippets.to_us))
 
 
-def _score_rows(day: DayPlan, head: str, item: _Judged) -> pa.Table:
-    names = ("recording_id", "index", "from_us", "to_us", "taken_at")
-    columns: dict[str, Any] = {
-        **_place(day),
-        **{name: item.snippets.rows[name] for name in names},
-        "head": head,
-        "version": item.version,
-        "region": item.plan.region,
-        "score": item.verdict.scores,
-        "probability": item.verdict.probabilities.astype(np.float32),
-        "flagged": item.verdict.flagged,
-    }
-    return rows_of("scores", columns)
-
-
 def _event_rows(day: DayPlan, novelty: NoveltyTable, judged: Sequence[_Judged]) -> list[dict[str, Any]]:
     """Events of all regions, ranked by how far they stand out of their region's normal; the first moments are alarms."""
     found = [(item, event) for item in judged for event in item.verdict.events]
@@ -202,9 +170,18 @@ def _event_rows(day: DayPlan, novelty: NoveltyTable, judged: Sequence[_Judged]) 
         told = any(other.from_us < event.to_us and other.to_us > event.from_us for other in alarms)
         alarm = len(alarms) < allowed and not told
         alarms += [event] if alarm else []
-        common = {"head": novelty.name, "version": item.version, "region": item.plan.region}
-        rows.append({**common, "rank": place, "alarm": alarm, **_event_row(day, novelty.name, item, event)})
+        named = (novelty.name, item.version, item.plan.region)
+        told_of = event_row(day.place, item.snippets, *named, event, item.standard.rule.threshold)
+        rows.append({**told_of, "rank": place, "alarm": alarm})
     return rows
+
+
+def _told(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "score": verdict.scores,
+        "probability": verdict.probabilities.astype(np.float32),
+        "flagged": verdict.flagged,
+    }
 
 
 def _fit_on(
@@ -269,33 +246,3 @@ def _distinct(reference: Embeddings) -> Embeddings:
     """The first of each vector: repeated ones (a still scene, a frozen picture) would make all else look sparse."""
     _, first = np.unique(reference.vectors, axis=0, return_index=True)
     return reference.take(np.sort(first).astype(np.int64))
-
-
-def _event_row(day: DayPlan, head: str, item: _Judged, event: Event) -> dict[str, Any]:
-    snippets = item.snippets
-    started_at, ended_at, peak_at = (EPOCH + at * MICROSECOND for at in (event.from_us, event.to_us, event.peak_us))
-    told = [head, item.version, item.plan.region, day.place.campaign, day.place.camera, event.from_us, event.to_us]
-    event_id = short_hash(told)[:12]
-    began_us = int(snippets.from_us[event.peak_index]) - int(snippets.column("from_us")[event.peak_index])
-    return {
-        "event_id": event_id,
-        "recording_id": snippets.rows["recording_id"][event.peak_index].as_py(),
-        "started_at": started_at,
-        "ended_at": ended_at,
-        "peak_at": peak_at,
-        "peak_us": event.peak_us - began_us,
-        "peak_score": event.peak_score,
-        "threshold": item.standard.rule.threshold,
-        "keyframe": f"keyframes/{event_id}.jpg",
-        "clip": f"events/{event_id}.mp4",
-    }
-
-
-def _place(day: DayPlan) -> dict[str, Any]:
-    return {"campaign": day.place.campaign, "camera": day.place.camera, "day": day.place.day}
-
-
-def _write(store: Store, path: str, table: str, day: DayPlan, rows: Sequence[dict[str, Any]]) -> None:
-    names = [name for name in TABLES[table].schema.names if name not in ("campaign", "camera", "day")]
-    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in names}
-    store.write_table(path, rows_of(table, {**_place(day), **columns}))

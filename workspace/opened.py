@@ -1,22 +1,23 @@
 """A workspace opened for work: its settings, its lake, its weights and its encoders' identities."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from footage.recordings import PathPattern
-from footage.regions import WHOLE, Region, outline_of
+from footage.regions import WHOLE, Region
 from infra.errors import UnknownNameError
 from infra.settings import EncoderTable
 from infra.site import Site
 from infra.weights import WeightsFile, read_weights
-from lake.current import statements_now
 from lake.ledger import Ledger
 from lake.registry import Registry
 from lake.store import Store
 from models.encoders.base import EncoderSpec
 from models.encoders.specs import describe
+from workspace.regions import SaidRegion, region_versions, regions_now
 
 LOCAL = "local"
 """Third part of an encoder's name where its weights are a file of the workspace and nothing more was said."""
@@ -77,10 +78,19 @@ class Workspace:
         raise UnknownNameError("encoder among [[encoders]]", name, (encoder.table.name for encoder in self.encoders))
 
     @cached_property
-    def _regions(self) -> list[tuple[str, Region]]:
-        rows = statements_now(self.ledger, "regions")
-        return [(row["camera"], Region(row["key"].split("/", 1)[1], outline_of(row["value"]))) for row in rows]
+    def _regions(self) -> list[SaidRegion]:
+        return regions_now(self.ledger)
 
     def regions(self, camera: str) -> tuple[Region, ...]:
         """The camera's regions, the whole picture first."""
-        return (WHOLE, *(region for owner, region in self._regions if owner == camera))
+        mine = (said.region for said in self._regions if said.camera == camera)
+        return (WHOLE, *(region for region in mine if region is not None))
+
+    def drawn_on(self, camera: str) -> tuple[datetime, ...]:
+        """True times, rising, of the pictures that the camera's present regions are or were drawn on.
+
+        Earlier drawings of a region count as well: they tell where the camera looked then.
+        """
+        names = {said.name for said in self._regions if said.camera == camera}
+        versions = region_versions(self.ledger, camera) if names else []
+        return tuple(sorted({said.drawn_on for said in versions if said.name in names and said.drawn_on is not None}))

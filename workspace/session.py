@@ -7,7 +7,9 @@ gone on with, by several people at the same time.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from itertools import zip_longest
 from typing import Literal, get_args
 
 import numpy as np
@@ -27,6 +29,9 @@ from workspace.training import RULE, Marks, Rows, Samples, Trained, mark, train
 
 Order = Literal["suggested", "most relevant", "in time", "audit", "disputed"]
 ORDERS: tuple[Order, ...] = get_args(Order)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DISPUTED_MARGIN = 0.5
+"""How far on the wrong side of the boundary a label is disputed: half way to where the other class lies."""
 AUDIT_SLICES = 59
 """Slices drawn for an audit: if none of 59 is relevant, at most 5 % of what was not flagged is, at 95 % confidence."""
 
@@ -59,6 +64,28 @@ class Ranking:
         if self.scores is None or self.threshold is None:
             return np.zeros(0 if self.scores is None else len(self.scores), dtype=np.bool_)
         return self.scores > self.threshold
+
+
+@dataclass(frozen=True)
+class FoundMoment:
+    """A relevant moment of a campaign.
+
+    Attributes:
+        row: where its score is highest.
+        started_at, ended_at, peak_at: true times.
+        recording_id, peak_us: of the peak, and its time in that recording.
+        score: smoothed, at the peak.
+        probability: calibrated, at the peak; None where there are too few labels.
+    """
+
+    row: int
+    started_at: datetime
+    ended_at: datetime
+    peak_at: datetime
+    recording_id: str
+    peak_us: int
+    score: float
+    probability: float | None
 
 
 @dataclass(frozen=True)
@@ -149,6 +176,16 @@ class Review:
         block = self._matrices.block(self.encoder.spec.space, campaign, self.use_case.camera, self.use_case.region)
         return Samples.of(block)
 
+    @cached_property
+    def until_us(self) -> Rows:
+        """int64 (N,): until when each row speaks for the camera: the next row, but no longer than a sample reaches."""
+        block, reach_us = self.block, round(self.workspace.settings.reach_s * 1e6)
+        steps = np.diff(block.from_us)
+        usual_us = int(np.median(steps)) if len(steps) else reach_us
+        following = np.append(block.from_us[1:], block.from_us[-1:] + usual_us)
+        near = np.minimum(following, block.from_us + np.where(following - block.from_us > reach_us, usual_us, reach_us))
+        return np.asarray(np.maximum(near, np.minimum(block.to_us, following)))
+
     # What was said.
 
     def labels(self) -> list[Label]:
@@ -206,6 +243,24 @@ class Review:
         middle = (self.block.from_us + self.block.to_us) // 2
         return int(np.abs(middle - at_us).argmin())
 
+    def moment(self, row: int) -> datetime:
+        """True time of a row's middle."""
+        middle_us = int(self.block.from_us[row] + self.block.to_us[row]) // 2
+        return EPOCH + timedelta(microseconds=middle_us)
+
+    def clock_span_us(self, span: Span) -> tuple[int, int] | None:
+        """A span in microseconds since 1970; None where no vector covers it."""
+        rows = self.samples.rows_within(span)
+        if not len(rows):
+            return None
+        origin_us = int(self.block.from_us[rows[0]]) - self.samples.span(int(rows[0])).from_us
+        return origin_us + span.from_us, origin_us + span.to_us
+
+    def slice_span_us(self, row: int) -> tuple[int, int]:
+        """The temporal slice that a row is in, in microseconds since 1970."""
+        first, last = self._slice(row)
+        return int(self.block.from_us[first]), int(self.until_us[first : last + 1].max())
+
     def place(self, row: int) -> Place:
         day: date = self.block.rows["day"][row].as_py()
         return Place(self.campaign, self.use_case.camera, day)
@@ -226,7 +281,7 @@ class Review:
         here = mark(self.samples, (label for label in labels if label.campaign == self.campaign))
         elsewhere = [
             (samples, mark(samples, (label for label in labels if label.campaign == campaign)))
-            for campaign, samples in self._others(labels).items()
+            for campaign, samples in self.others(labels).items()
         ]
         marked = [(self.samples, here), *elsewhere]
         if not any(marks.relevant.any() for _, marks in marked):
@@ -240,7 +295,7 @@ class Review:
         probability = trained.fitted.probability(scores)
         return Ranking(trained, scores, probability, head.threshold, events, here, time.perf_counter() - began)
 
-    def _others(self, labels: Sequence[Label]) -> dict[str, Samples]:
+    def others(self, labels: Sequence[Label]) -> dict[str, Samples]:
         """Samples of the other campaigns that labels speak of, as far as they are embedded in this space."""
         names = sorted({label.campaign for label in labels} - {self.campaign})
         embedded = set(self._matrices.names(self.encoder.spec.space))
@@ -248,6 +303,21 @@ class Review:
         wanted = [name for name in names if (name, case.camera, case.region) in embedded]
         self._elsewhere = {name: self._elsewhere.get(name) or self._samples(name) for name in wanted}
         return self._elsewhere
+
+    def moments(self, ranking: Ranking) -> list[FoundMoment]:
+        """The relevant moments, in order of time."""
+        found = []
+        for event in ranking.events:
+            row = event.peak_index
+            span = self.samples.span(row)
+            probability = None if ranking.probability is None else float(ranking.probability[row])
+            began, ended, peak = (
+                EPOCH + timedelta(microseconds=at) for at in (event.from_us, event.to_us, event.peak_us)
+            )
+            peak_us = event.peak_us - int(self.block.from_us[row]) + span.from_us
+            score = event.peak_score
+            found.append(FoundMoment(row, began, ended, peak, span.recording_id, peak_us, score, probability))
+        return found
 
     # What to look at next.
 
@@ -286,12 +356,13 @@ class Review:
         raise UnknownNameError("order", order, ORDERS)
 
     def _first_looks(self, scores: NDArray[np.float32] | None, done: Rows, count: int) -> list[int]:
-        """Before there are two classes: what looks most like the example, and what looks most different from all else."""
+        """Before there are two classes: by turns what looks unlike all else, and what looks most like the examples."""
         likely = [] if scores is None else [int(row) for row in self._best_of_slices(scores, done)[: count // 2]]
         done = np.union1d(done, self.samples.slices[np.array(likely, dtype=np.int64)])
         flat = np.zeros(len(self.samples.slices), dtype=np.float32)
         varied = suggest(flat, self.block.vectors, self.samples.slices, done, count - len(likely), uncertain_share=0.0)
-        return [*likely, *(int(row) for row in varied)]
+        by_turns = zip_longest((int(row) for row in varied), likely)
+        return [row for pair in by_turns for row in pair if row is not None]
 
     def _best_of_slices(self, scores: NDArray[np.float32] | None, done: Rows) -> Rows:
         """The highest row of each slice not yet done, best first."""
@@ -309,7 +380,7 @@ class Review:
         margins = ranking.trained.margins(self.campaign)
         if not len(margins):
             return []
-        found = disputed(ranking.marks.relevant, margins)
+        found = disputed(ranking.marks.relevant, margins, least=DISPUTED_MARGIN)
         return [int(ranking.marks.rows[position]) for position in found]
 
     # How far it has come.
@@ -318,14 +389,13 @@ class Review:
         """What was looked at and what is left."""
         slices, looked = self.samples.slices, self._looked_slices()
         flagged = np.unique(slices[np.flatnonzero(ranking.flagged)])
-        seconds = (self.block.to_us - self.block.from_us) / 1e6
         seen = np.isin(slices, looked)
         return Progress(
             slices=self.samples.slice_count,
             looked=len(looked),
             flagged_left=int((~np.isin(flagged, looked)).sum()),
-            recorded_s=_union_s(self.block.from_us, self.block.to_us) if len(seconds) else 0.0,
-            looked_s=_union_s(self.block.from_us[seen], self.block.to_us[seen]),
+            recorded_s=_union_s(self.block.from_us, self.until_us),
+            looked_s=_union_s(self.block.from_us[seen], self.until_us[seen]),
             spent_s=sum(view.seconds for view in views_of(self._ledger, self.use_case, self.campaign)),
         )
 

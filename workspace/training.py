@@ -8,16 +8,16 @@ from importlib.metadata import version as distribution_version
 from typing import Any
 
 import numpy as np
+from lake.promotions import promote
+from models.labelling import propagate, temporal_slices
 from numpy.typing import NDArray
 
 from infra.errors import ConfigurationError
 from lake.keys import short_hash
 from lake.labels import Label, Span, UseCase
 from lake.matrix import Block
-from lake.promotions import promote
 from models.events import EventRule
 from models.heads.retrieval import Fitted, RetrievalSettings, fit_retrieval
-from models.labelling import propagate, temporal_slices
 from workspace.opened import Workspace
 
 KIND = "retrieval"

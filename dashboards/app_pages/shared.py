@@ -1,5 +1,6 @@
 """What every page needs: the workspace, links, pictures and the looks of a status."""
 
+import getpass
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +12,16 @@ import streamlit as st
 from dashboards.media import Published, day_folder, read_published
 from dashboards.serve import SITE_VARIABLE
 from dashboards.snapshot import LakeReader
+from dashboards.wording import plain_text
 from infra.errors import ConfigurationError, LakeError
 from infra.settings import SETTINGS_FILE
 from infra.site import Site
 from lake.keys import Place
 from lake.store import Store
+from workspace.opened import Workspace as OpenedWorkspace
 
 DAY_PAGE, NIGHT_PAGE, RUNS_PAGE = "app_pages/day.py", "app_pages/night.py", "app_pages/runs.py"
+REGIONS_PAGE, REVIEW_PAGE, SEARCH_PAGE = "app_pages/regions.py", "app_pages/review.py", "app_pages/search.py"
 
 LOOKS: Mapping[str, tuple[str, str, str]] = {
     "complete": (":material/check_circle:", "green", "Complete"),
@@ -54,17 +58,64 @@ def workspace() -> Workspace:
     root = os.environ.get(SITE_VARIABLE)
     if not root:
         raise ConfigurationError('no workspace was named; start the dashboard with "afterwatch dashboard --site PATH"')
+    return _open(root, _changed_ns(root))
+
+
+def _changed_ns(root: str) -> int:
     try:
-        changed_ns = (Path(root) / SETTINGS_FILE).stat().st_mtime_ns
+        return (Path(root) / SETTINGS_FILE).stat().st_mtime_ns
     except OSError:
-        changed_ns = 0
-    return _open(root, changed_ns)
+        return 0
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _open(root: str, changed_ns: int) -> Workspace:  # noqa: ARG001 — part of the cache's key
     site = Site.open(Path(root))
     return Workspace(site, LakeReader(Store(site.lake_location, site.settings.lake_options)))
+
+
+def opened(shown: Workspace) -> OpenedWorkspace:
+    """The workspace for work: its ledger, its encoders, its regions as they are now."""
+    root = str(shown.site.root)
+    said = Store(shown.site.lake_location, shown.site.settings.lake_options).names("regions")
+    return _open_for_work(root, _changed_ns(root), tuple(said))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _open_for_work(root: str, changed_ns: int, said: tuple[str, ...]) -> OpenedWorkspace:  # noqa: ARG001 — as above
+    return OpenedWorkspace(root)
+
+
+def author() -> str:
+    """Who writes: a small field, filled with the operating system's user and kept for the session.
+
+    Returns:
+        The name; empty where neither a person nor the system has told one.
+    """
+    st.session_state.setdefault("author", _login())
+    name = str(st.session_state["author"])
+    # A page that is left forgets its fields; the name outlives them.
+    st.session_state.setdefault("author_field", name)
+    with st.popover(
+        plain_text(name) or "Who are you?",
+        icon=":material/person:",
+        help="Your name: it stands beside what you draw and say",
+    ):
+        st.text_input("Your name", key="author_field", max_chars=60, on_change=_keep_author)
+        st.caption("It stands beside everything that you draw and say here.")
+    return name
+
+
+def _keep_author() -> None:
+    st.session_state["author"] = str(st.session_state["author_field"]).strip() or _login()
+    st.session_state["author_field"] = st.session_state["author"]
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container's user may have no name
+        return ""
 
 
 def published_day(site: Site, place: Place) -> tuple[Published | None, str]:

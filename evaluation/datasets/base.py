@@ -125,9 +125,10 @@ def image_files(folder: Path) -> list[Path]:
     Raises:
         ConfigurationError: they are not numbered 1, 2, 3, …: labels would not belong to their frames.
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGES)
-    numbers = [path.stem for path in files]
-    if numbers != [f"{number:0{len(text)}d}" for number, text in enumerate(numbers, 1)]:
+    # Names that begin with a dot are another system's notes on a file; the official archives hold some.
+    files = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES and not path.name.startswith(".")]
+    files.sort(key=lambda path: (len(path.stem), path.stem))
+    if [path.stem.lstrip("0") for path in files] != [str(number) for number in range(1, len(files) + 1)]:
         raise ConfigurationError(
             f"images of {folder.name} are not numbered 1 to {len(files)} without a gap; unpack the data set again"
         )

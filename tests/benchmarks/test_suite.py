@@ -13,6 +13,8 @@ from benchmarks.child import peak_bytes
 from benchmarks.clips import KEY_EVERY, RATE_HZ, Clip, recording
 from benchmarks.decoding import run_decode
 from benchmarks.passes import run_fan_in, run_pass
+from benchmarks.retrieval import run_retrieval
+from benchmarks.search import run_search
 from benchmarks.timing import Report, cores, ratio_of, take_turns
 from benchmarks.workbench import APPEARANCE, FreshSites, make_site
 from footage.probe import content_hash, probe
@@ -23,7 +25,8 @@ QUIET = Report(quiet=True)
 
 
 def test_every_benchmark_of_the_documentation_is_there() -> None:
-    assert set(suite.BENCHMARKS) == {"decode", "pass", "network", "fan-in", "peer", "scale", "idle"}
+    told = {"decode", "pass", "network", "fan-in", "peer", "scale", "idle", "search", "retrieval"}
+    assert set(suite.BENCHMARKS) == told
 
 
 def test_an_unknown_name_lists_the_known() -> None:
@@ -62,6 +65,20 @@ def test_the_networks_of_a_fan_in_are_all_in_its_one_pass() -> None:
     (ratio,) = run_fan_in(QUIET, TINY, encoders=(APPEARANCE,), rounds=1)
     assert "4 regions × 1 encoders" in ratio.name
     assert ratio.value > 0
+
+
+def test_a_search_finds_what_faiss_does_with_and_without_a_filter() -> None:
+    ratios = run_search(QUIET, rows=8000, dimension=16, rounds=1)
+    assert [ratio.target for ratio in ratios] == ["<= 1"] * 3
+    assert all(ratio.value > 0 for ratio in ratios)
+    assert all("(800 rows)" in ratio.name for ratio in ratios[1:])
+
+
+def test_a_retrieval_head_scores_what_scikit_learn_does() -> None:
+    ratios = run_retrieval(QUIET, labels=32, frames=500, dimension=16, rounds=1)
+    assert [ratio.target for ratio in ratios] == [">= 8", "<= 1", "<= 1"]
+    assert all(ratio.value > 0 for ratio in ratios)
+    assert ratios[2].value <= 1  # the difference of the scores, not a time
 
 
 def test_a_recording_has_the_pictures_a_camera_would_write() -> None:

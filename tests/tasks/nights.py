@@ -18,11 +18,13 @@ from tasks.camera import best_first, embed_receipts, step_receipts
 from tasks.embed import embed_shards
 from tasks.ingest import enter, examine_file
 from tasks.inventory import Inventory, Row, report, take_inventory
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Selection, plan_camera
+from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Selection
 from tasks.publish import publish_day
 from tasks.receipts import Receipt, ShardOutcome, record
 from tasks.report import NightReport, close_night, new_report
+from tasks.retrieve import retrieve_day
 from tasks.score import score_day
+from tasks.steps import plan_camera
 from tasks.summarise import summarise_day
 from tests.tasks.planned import EVERYTHING, plan
 from workspace.opened import Workspace
@@ -154,8 +156,8 @@ def run(workspace: Workspace, selection: Selection = EVERYTHING, *, retry: bool 
 
 
 def finish_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Receipt]:
-    """Score, summarise and publish a day."""
-    receipts = score_day(workspace, day, steps)
+    """Score, retrieve, summarise and publish a day."""
+    receipts = [*score_day(workspace, day, steps), *retrieve_day(workspace, day, steps)]
     return [*receipts, summarise_day(workspace, day, steps), publish_day(workspace, day, steps, 1)]
 
 

@@ -51,7 +51,8 @@ class Change:
         return camera in self.cameras and step in self.steps and takes
 
 
-EVERYTHING = frozenset(VERSIONS) - {"ingest"}
+EVERYTHING = frozenset(VERSIONS) - {"ingest", "retrieve"}
+"""Steps of a day where no head is in service."""
 JUDGED = AFTER_SCORES | {"fit"}
 MOTION = [{"name": "handcrafted/appearance"}, {"name": "handcrafted/motion", "stride_s": 0.4}]
 

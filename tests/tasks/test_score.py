@@ -16,9 +16,10 @@ from footage.regions import WHOLE
 from footage.sampling import Shard
 from lake.keys import Place
 from lake.store import rows_of
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Product, Recording, ShardPlan, plan_camera
+from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Product, Recording, ShardPlan
 from tasks.receipts import Receipt
 from tasks.score import score_day
+from tasks.steps import plan_camera
 from tests.tasks.conftest import Processed
 from tests.tasks.nights import EAST, HATCH, MONDAY, TUESDAY, configure, new_site, say_region, tree
 from tests.tasks.planned import plan, steps_of

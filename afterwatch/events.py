@@ -1,0 +1,142 @@
+"""Verbs over events: list, and export for other review software."""
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from afterwatch.options import (
+    CameraOption,
+    CampaignOption,
+    DayOption,
+    JsonOption,
+    SiteOption,
+    print_json,
+    print_table,
+    select,
+)
+
+if TYPE_CHECKING:
+    from workspace.event_files import EventRow, Format
+    from workspace.opened import Workspace
+
+events_app = typer.Typer(help="Events: list, export for other review software.", no_args_is_help=True)
+
+HeadOption = Annotated[str | None, typer.Option("--head", help="Only what this head found.")]
+AlarmsOption = Annotated[bool, typer.Option("--alarms", help="Only alarms.")]
+ENDINGS: "dict[str, Format]" = {".csv": "csv", ".json": "json", ".otio": "otio", "": "otio"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.add_typer(events_app, name="events")
+
+
+@events_app.command("list", epilog="Example: afterwatch events list --camera hall-east --alarms --site site")
+def list_events(
+    campaign: CampaignOption = None,
+    camera: CameraOption = None,
+    day: DayOption = None,
+    head: HeadOption = None,
+    alarms: AlarmsOption = False,
+    site: SiteOption = Path("."),
+    as_json: JsonOption = False,
+) -> None:
+    """List the events that the heads have found."""
+    from workspace.event_files import told_of
+    from workspace.known_recordings import KnownRecordings
+    from workspace.opened import Workspace
+
+    workspace = Workspace(site)
+    known = KnownRecordings(workspace.ledger)
+    events = _events(workspace, (campaign, camera, day), head, alarms)
+    told = [told_of(row, known) for row in events]
+    if as_json:
+        print_json({"events": told})
+        return
+    zone = workspace.settings.zone
+    columns = ("camera", "head", "region", "alarm", "begins", "seconds", "score", "recording", "from_s")
+    rows = [
+        (
+            row.camera,
+            row.head,
+            row.region,
+            "yes" if row.alarm else "no",
+            f"{row.started_at.astimezone(zone):%Y-%m-%d %H:%M:%S}",
+            plain["seconds"],
+            "" if row.peak_score is None else row.peak_score,
+            plain["recording"],
+            "" if plain["from_s"] is None else plain["from_s"],
+        )
+        for row, plain in zip(events, told, strict=True)
+    ]
+    print_table(columns, rows)
+
+
+@events_app.command("export", epilog="Example: afterwatch events export events.csv --alarms --site site")
+def export_events(
+    target: Annotated[
+        Path, typer.Argument(help="A .csv, .json or .otio file; or a folder, a timeline for each camera.")
+    ],
+    kind: Annotated[str | None, typer.Option("--format", help="csv, json or otio; default: by the ending.")] = None,
+    campaign: CampaignOption = None,
+    camera: CameraOption = None,
+    day: DayOption = None,
+    head: HeadOption = None,
+    alarms: AlarmsOption = False,
+    rate: Annotated[float, typer.Option(help="Ticks per second of a timeline; a million is exact.")] = 1_000_000.0,
+    file_urls: Annotated[
+        bool, typer.Option("--file-urls", help="A timeline names recordings by URLs on this machine.")
+    ] = False,
+    site: SiteOption = Path("."),
+) -> None:
+    """Write events for other review software: CSV, JSON, or OpenTimelineIO."""
+    from infra.errors import ConfigurationError
+    from workspace.event_timelines import TimelineSettings, event_files
+    from workspace.known_recordings import KnownRecordings
+    from workspace.opened import Workspace
+    from workspace.output_files import write_files
+
+    workspace = Workspace(site)
+    settings = TimelineSettings(
+        zone=workspace.settings.zone,
+        footage_root=workspace.site.footage_root,
+        urls="file" if file_urls else "relative",
+        rate_hz=rate,
+    )
+    events = _events(workspace, (campaign, camera, day), head, alarms)
+    if not events:
+        raise ConfigurationError("there are no such events; widen the choice, or run the night first")
+    files = event_files(events, KnownRecordings(workspace.ledger), target, _format(target, kind), settings)
+    write_files(files)
+    typer.echo(f"{len(events)} events in {target}" + (f", {len(files)} files" if len(files) > 1 else ""))
+
+
+def _events(
+    workspace: "Workspace", place: tuple[str | None, str | None, str | None], head: str | None, alarms: bool
+) -> "list[EventRow]":
+    from workspace.event_files import EventFilter, read_events
+
+    campaign, camera, day = place
+    select(workspace, campaign, camera, day)  # answers a name that is not known with the known ones
+    when = None if day is None else date.fromisoformat(day)
+    return read_events(workspace, EventFilter(campaign, camera, when, head, alarms))
+
+
+def _format(target: Path, told: str | None) -> "Format":
+    from infra.errors import ConfigurationError, UnknownNameError
+    from workspace.event_files import FORMATS
+
+    for name in FORMATS:
+        if told == name:
+            return name
+    if told is not None:
+        raise UnknownNameError("format of events", told, FORMATS)
+    if target.is_dir():
+        return "otio"
+    if target.suffix.lower() not in ENDINGS:
+        raise ConfigurationError(
+            f'"{target.name}" does not tell its format by its ending; say --format {"|".join(FORMATS)}'
+        )
+    return ENDINGS[target.suffix.lower()]

@@ -1,0 +1,242 @@
+"""What stands under a review: the moments found, the labels, the audit, disputes, the head, and how good it all is."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+from dashboards.app_pages.review_measures import show_agreement, show_measures
+from dashboards.app_pages.shared import Workspace
+from dashboards.wording import clock_text, count_text, day_text, duration_text, moment_text, share_text
+from infra.errors import AfterwatchError
+from lake.labels import take_back
+from workspace.event_files import FORMATS, Format
+from workspace.heads import heads_of, put_into_service, save_review
+from workspace.review_files import moments_file
+from workspace.session import AUDIT_SLICES, Ranking, Review
+
+GoTo = Callable[[int], None]
+LISTED = 200
+NAMES: dict[Format, str] = {"csv": "CSV", "json": "JSON", "otio": "Timeline"}
+
+
+def show_details(shown: Workspace, review: Review, ranking: Ranking, who: str, go_to: GoTo) -> None:
+    names = ["Moments", "Labels", "Audit", "Disputed", "Reviewers", "Measures", "Head"]
+    moments, labels, audit, disputes, reviewers, measures, head = st.tabs(names)
+    with moments:
+        _moments(shown, review, ranking, go_to)
+    with labels:
+        _labels(review, who, go_to)
+    with audit:
+        _audit(review, ranking, who)
+    with disputes:
+        _disputes(review, ranking, go_to)
+    with reviewers:
+        show_agreement(review, go_to)
+    with measures:
+        show_measures(review, review.progress(ranking))
+    with head:
+        _head(shown, review, ranking, who)
+
+
+def _moments(shown: Workspace, review: Review, ranking: Ranking, go_to: GoTo) -> None:
+    if ranking.threshold is None:
+        st.caption("The moments are listed once something is labelled relevant and something is labelled not relevant.")
+        return
+    rows = review.moments(ranking)
+    if not rows:
+        st.caption("No moment is above the threshold.")
+        return
+    zone = shown.zone
+    table = pd.DataFrame(
+        [
+            {
+                "day": day_text(row.started_at.astimezone(zone).date()),
+                "from": clock_text(row.started_at, zone),
+                "to": clock_text(row.ended_at, zone),
+                "lasts": duration_text((row.ended_at - row.started_at).total_seconds()),
+                "peak": clock_text(row.peak_at, zone),
+                "margin": round(row.score, 2),
+                "probability": row.probability,
+            }
+            for row in rows
+        ]
+    )
+    total = sum((row.ended_at - row.started_at).total_seconds() for row in rows)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.markdown(
+            f"**{count_text(len(rows), 'moment')}**, {duration_text(total)} in all. Choose a row to go there.",
+            width="content",
+        )
+        with st.container(horizontal=True, width="content", gap="small"):
+            for form in FORMATS:
+                st.download_button(
+                    NAMES[form],
+                    partial(moments_file, review, ranking, form),
+                    file_name=f"{review.use_case.name} {review.use_case.camera}.{form}",
+                    key=f"review_export_{form}",
+                    icon=":material/download:",
+                    on_click="ignore",
+                )
+    probability = st.column_config.ProgressColumn("probability", min_value=0, max_value=1, format="percent")
+    picked = st.dataframe(
+        table,
+        hide_index=True,
+        key="review_moments",
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config={"probability": probability},
+        height=min(420, 38 * (len(rows) + 1)),
+    )
+    _follow(picked, [row.row for row in rows], "review_moments_at", go_to)
+
+
+def _follow(picked: object, rows: list[int], key: str, go_to: GoTo) -> None:
+    """Go where a table's chosen row leads, once for each choice."""
+    chosen = picked.selection["rows"]  # type: ignore[attr-defined]  # Streamlit's own type of the event is private
+    at = chosen[0] if chosen else None
+    if at != st.session_state.get(key):
+        st.session_state[key] = at
+        if at is not None and at < len(rows):
+            go_to(rows[at])
+            st.rerun()
+
+
+def _labels(review: Review, who: str, go_to: GoTo) -> None:
+    labels = sorted(review.labels(), key=lambda label: label.said_at, reverse=True)
+    if not labels:
+        st.caption("Nothing is labelled yet.")
+        return
+    zone = review.workspace.settings.zone
+    rows = [review.row_of(label.span) if label.campaign == review.campaign else None for label in labels]
+    table = pd.DataFrame(
+        [
+            {
+                "answer": "relevant" if label.relevant else "not relevant",
+                "moment": "–" if row is None else f"{day_text(label.day)}, {clock_text(review.moment(row), zone)}",
+                "campaign": label.campaign,
+                "author": label.author,
+                "said": moment_text(label.said_at, zone),
+            }
+            for label, row in zip(labels, rows, strict=True)
+        ]
+    ).head(LISTED)
+    st.caption(
+        f"{count_text(len(labels), 'label')}. Every word stays in the ledger; the newest of a moment counts. "
+        f"Import and export: `afterwatch labels --help`."
+    )
+    picked = st.dataframe(
+        table,
+        hide_index=True,
+        key="review_labels",
+        on_select="rerun",
+        selection_mode="multi-row",
+        height=min(420, 38 * (len(table) + 1)),
+    )
+    chosen = [position for position in picked.selection["rows"] if position < len(labels)]
+    with st.container(horizontal=True):
+        if st.button("Go there", icon=":material/arrow_forward:", disabled=len(chosen) != 1 or rows[chosen[0]] is None):
+            go_to(int(rows[chosen[0]] or 0))
+            st.rerun()
+        if st.button("Take back", icon=":material/delete:", disabled=not chosen):
+            take_back(review.workspace.ledger, [labels[position] for position in chosen], who)
+            st.rerun()
+
+
+def _audit(review: Review, ranking: Ranking, who: str) -> None:
+    audit = review.audit()
+    if audit is None:
+        st.markdown(
+            "A head finds what is like your labels; what it misses you do not see. An audit shows you "
+            f"{AUDIT_SLICES} slices of what was **not** flagged, drawn at random; your answers bound what was missed."
+        )
+    else:
+        zone = review.workspace.settings.zone
+        st.markdown(
+            f"Drawn {moment_text(audit.said_at, zone)} from {audit.unflagged} slices that were not flagged: "
+            f"**{audit.answered} of {audit.drawn}** answered, **{audit.relevant}** relevant."
+        )
+        if audit.answered:
+            st.markdown(
+                f"At 95 % confidence at most **{share_text(audit.share, 1)}** of what was not flagged is relevant: "
+                f"at most **{count_text(audit.slices, 'slice')}**."
+            )
+        if audit.left:
+            st.caption(
+                "Choose *audit* above the queue to answer the rest. The bound holds for what was drawn; the more you answer, the tighter it is."
+            )
+    if st.button("Draw a sample" if audit is None else "Draw a new sample", icon=":material/casino:"):
+        try:
+            review.draw_audit(ranking, who, seed=int(datetime.now(UTC).timestamp()))
+        except AfterwatchError as error:
+            st.error(str(error), icon=":material/error:")
+        else:
+            st.session_state["review_row"] = None
+            st.rerun()
+
+
+def _disputes(review: Review, ranking: Ranking, go_to: GoTo) -> None:
+    rows = review.queue("disputed", LISTED, ranking)
+    if not rows or ranking.trained is None:
+        st.caption(
+            "No label is disputed: heads trained without a label agree with it. It takes labels from several minutes."
+        )
+        return
+    margins = dict(zip(ranking.marks.rows.tolist(), ranking.trained.margins(review.campaign).tolist(), strict=True))
+    said = dict(zip(ranking.marks.rows.tolist(), ranking.marks.relevant.tolist(), strict=True))
+    zone = review.workspace.settings.zone
+    st.caption("Heads trained without these labels say the opposite. A wrong click, or a case the head has not seen.")
+    table = pd.DataFrame(
+        [
+            {
+                "moment": f"{day_text(review.place(row).day)}, {clock_text(review.moment(row), zone)}",
+                "you said": "relevant" if said[row] else "not relevant",
+                "margin without it": round(margins[row], 2),
+            }
+            for row in rows
+        ]
+    )
+    picked = st.dataframe(table, hide_index=True, key="review_disputes", on_select="rerun", selection_mode="single-row")
+    _follow(picked, rows, "review_disputes_at", go_to)
+
+
+def _head(shown: Workspace, review: Review, ranking: Ranking, who: str) -> None:
+    st.markdown(
+        "A saved head is applied by every night to new recordings of this camera. More labels make a new version; "
+        "the old one stays."
+    )
+    if ranking.trained is not None and ranking.trained.fitted.remark:
+        st.caption(ranking.trained.fitted.remark)
+    if st.button(
+        "Save and put into service", icon=":material/save:", type="primary", disabled=ranking.threshold is None
+    ):
+        try:
+            version = save_review(review, ranking, who)
+        except AfterwatchError as error:
+            st.error(str(error), icon=":material/error:")
+        else:
+            command = shown.command(f'run --camera "{review.use_case.camera}"')
+            st.success(
+                f"Version {version[:8]} is in service. To apply it to what is recorded already: `{command}`",
+                icon=":material/check:",
+            )
+    rows = heads_of(review.workspace, review.use_case)
+    for head in rows:
+        with st.container(border=True, horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            badge = ":green-badge[in service]" if head.in_service else ":gray-badge[kept]"
+            st.markdown(
+                f"**{head.version[:8]}** {badge} :small[{head.relevant} relevant, {head.irrelevant} not · {head.encoder} · "
+                f"{head.author}, {moment_text(head.made_at, shown.zone)}]",
+                width="content",
+            )
+            word = "Take out of service" if head.in_service else "Put into service"
+            st.button(
+                word,
+                key=f"review_head_{head.version}",
+                on_click=put_into_service,
+                args=(review.workspace, review.use_case, None if head.in_service else head.version, who),
+            )
+    if not rows:
+        st.caption("No head of this use case is saved yet.")

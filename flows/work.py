@@ -1,0 +1,194 @@
+"""What every flow over camera days does: embed what is missing, and go on to scores, summaries and pages."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import Flow
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Completed, Failed
+
+from flows.machine import decode_threads
+from flows.runners import ahead, embedding_resources, task_runner
+from flows.watch import Progress, Watch, watching
+from infra.errors import NightError
+from tasks.camera import ShardGroup, best_first, embed_receipts, group_shards, step_receipts
+from tasks.deadline import next_moment
+from tasks.embed import embed
+from tasks.inventory import Row
+from tasks.plan import DayPlan, DaySteps, Selection, plan_days
+from tasks.publish import publish
+from tasks.receipts import Receipt, ShardOutcome, record
+from tasks.report import NightReport, close_night, new_report
+from tasks.retrieve import retrieve
+from tasks.score import score
+from tasks.steps import plan_camera
+from tasks.summarise import summarise
+from workspace.opened import Workspace
+
+
+def deadline(workspace: Workspace, until: str | None) -> datetime | None:
+    """The moment after which nothing new starts: said as one, or as a time of day."""
+    if until is None:
+        return None
+    if len(until) > len("06:00:00.000000"):
+        return datetime.fromisoformat(until)
+    return next_moment(until, workspace.settings.zone, datetime.now(UTC))
+
+
+@dataclass
+class Work:
+    """What a flow knows while it runs."""
+
+    workspace: Workspace
+    until: datetime | None
+    watch: Watch
+    report: NightReport = field(default_factory=new_report)
+    receipts: list[Receipt] = field(default_factory=list)
+    late: int = 0
+
+    @property
+    def root(self) -> str:
+        return str(self.workspace.site.root)
+
+    @property
+    def threads(self) -> int:
+        return decode_threads(self.workspace.settings.cluster, self.workspace.settings.compute.decode_threads)
+
+    def enter(self, receipts: Iterable[Receipt]) -> None:
+        """Enter receipts into the ledger: from now on the dashboards show what they name."""
+        new = list(receipts)
+        record(self.workspace.ledger, self.report.run, new)
+        self.receipts += new
+        for receipt in new:
+            if receipt.message and receipt.status in ("failed", "partial"):
+                self.report.failures.setdefault(f"{receipt.place}: {receipt.step} failed — {receipt.message}")
+
+    def result(self, future: "PrefectFuture[Any]", label: str) -> Any:
+        """What a task gave back; None where it failed, which is entered as a failure."""
+        try:
+            return future.result()
+        except Exception as error:  # noqa: BLE001 — a task lost with its worker must not take the night along
+            self.report.failures.setdefault(f"{label}: {type(error).__name__}: {error}")
+            return None
+
+    def close(self, selection: Selection, rows: Sequence[Row]) -> State[Any]:
+        """Add the run up and enter it into the ledger."""
+        close_night(self.workspace, self.report, selection, rows, self.receipts, self.late)
+        self.watch.report = self.report
+        message = f"{self.report.status}: {len(self.report.attention)} matters want attention"
+        return (Completed if self.report.status in ("complete", "partial") else Failed)(message=message)
+
+
+def run_here(
+    flow: Flow[Any, Any],
+    workspace: Workspace,
+    selection: Selection,
+    until: datetime | None,
+    progress: Progress,
+    *,
+    retry: bool = False,
+) -> NightReport:
+    """Run a flow over camera days in this process, on the runner that the settings ask for.
+
+    Raises:
+        NightError: the flow ended without a report; the message is its reason.
+    """
+    here = flow.with_options(task_runner=task_runner(workspace.settings.cluster))
+    with watching(progress) as watch, temporary_settings({PREFECT_API_URL: os.environ.get("PREFECT_API_URL")}):
+        state: Any = here(
+            str(workspace.site.root),
+            selection.campaign,
+            selection.camera,
+            selection.day,
+            None if until is None else until.isoformat(),
+            *((retry,) if retry else ()),
+            return_state=True,
+        )
+    if watch.report is None:
+        raise NightError(f"the night stopped before its report: {state.message}")
+    return watch.report
+
+
+def process(work: Work, chosen: Sequence[DayPlan], all_days: Sequence[DayPlan]) -> None:
+    """Embed every camera, best first; each goes on to its scores, summaries and pages as soon as it is embedded."""
+    total_s = sum(day.todo_s for day in chosen)
+    work.watch.progress("embed", 0.0, total_s)
+    cameras = best_first(chosen)
+    waiting = [(days, _submit_embedding(work, days, total_s)) for days in cameras]
+    done_s = 0.0
+    finishing: list[tuple[list[tuple[DayPlan, DaySteps]], list[PrefectFuture[list[Receipt]]]]] = []
+    for days, groups in waiting:
+        outcomes: list[ShardOutcome] = []
+        for group, future in groups:
+            outcomes += work.result(future, f"embed {group.label}") or []
+            done_s += group.seconds
+            work.watch.progress("embed", done_s, total_s)
+        finishing.append(_finish_camera(work, days, outcomes, all_days))
+    work.watch.progress("review", 0, len(finishing))
+    for number, (plans, futures) in enumerate(finishing, start=1):
+        _collect(work, plans, futures)
+        work.watch.progress("review", number, len(finishing))
+
+
+def _submit_embedding(
+    work: Work, days: Sequence[DayPlan], total_s: float
+) -> list[tuple[ShardGroup, PrefectFuture[list[ShardOutcome]]]]:
+    cluster = work.workspace.settings.cluster
+    with embedding_resources(cluster):
+        return [
+            (group, embed.submit(work.root, group.label, group.shards, work.threads, work.until, cluster.retries))
+            for group in group_shards(days, total_s)
+        ]
+
+
+def _finish_camera(
+    work: Work, planned: Sequence[DayPlan], outcomes: Sequence[ShardOutcome], all_days: Sequence[DayPlan]
+) -> tuple[list[tuple[DayPlan, DaySteps]], list[PrefectFuture[list[Receipt]]]]:
+    """Enter what was embedded of a camera, and send its days on their way to being published."""
+    workspace, camera = work.workspace, planned[0].place.camera
+    work.late += sum(outcome.status == "late" for outcome in outcomes)
+    recordings = [
+        recording
+        for day in all_days
+        if day.place.camera == camera
+        for recording in {shard.recording.path: shard.recording for shard in day.shards}.values()
+    ]
+    now = {day.place: day for day in plan_days(workspace, recordings)}
+    work.enter(receipt for day in planned for receipt in embed_receipts(day, now[day.place], outcomes))
+    chosen = {day.place for day in planned}
+    plans = [(now[steps.place], steps) for steps in plan_camera(workspace, list(now.values()), chosen)]
+    plans = [(day, steps) for day, steps in plans if any(product.exists for product in day.products("frames"))]
+    todo = [(day, steps) for day, steps in plans if not steps.exist]
+    if not todo:
+        return plans, []
+    with ahead():
+        scored = score.submit(work.root, camera, todo)
+        retrieved = _submit_retrieval(work, camera, todo, scored)
+        summarised = summarise.submit(work.root, camera, todo, wait_for=[scored, *retrieved])  # type: ignore[call-overload]  # Prefect types wait_for only beside return_state
+        published = publish.submit(work.root, camera, todo, work.threads, wait_for=[summarised])  # type: ignore[call-overload]  # likewise
+    return plans, [scored, *retrieved, summarised, published]
+
+
+def _submit_retrieval(
+    work: Work, camera: str, todo: Sequence[tuple[DayPlan, DaySteps]], scored: PrefectFuture[list[Receipt]]
+) -> list[PrefectFuture[list[Receipt]]]:
+    """Nothing is sent where no head is in service."""
+    if not any(steps.heads for _, steps in todo):
+        return []
+    return [retrieve.submit(work.root, camera, todo, wait_for=[scored])]  # type: ignore[call-overload]  # as above
+
+
+def _collect(
+    work: Work, plans: Sequence[tuple[DayPlan, DaySteps]], futures: Sequence[PrefectFuture[list[Receipt]]]
+) -> None:
+    receipts: list[Receipt] = []
+    for future in futures:
+        receipts += work.result(future, plans[0][0].place.camera) or []
+    told = {(receipt.place, receipt.step) for receipt in receipts}
+    there = [receipt for _, steps in plans if steps.exist for receipt in step_receipts(steps)]
+    work.enter([*receipts, *(receipt for receipt in there if (receipt.place, receipt.step) not in told)])

@@ -1,0 +1,36 @@
+"""Which version of a head is in service: said by people, append-only; the newest word on a head counts."""
+
+from lake.current import statements_now
+from lake.ledger import Ledger, Statement
+
+TABLE = "promotions"
+PROMOTED = "promoted"
+
+
+def promote(ledger: Ledger, kind: str, name: str, version: str, author: str, camera: str) -> None:
+    """Put a version of a head into service in place of any other: from the next night on it scores its camera's days.
+
+    Args:
+        ledger: of the lake.
+        kind, name, version: as the registry knows the head.
+        author: who says so.
+        camera: whose days it scores.
+    """
+    value = {"version": version, "state": PROMOTED}
+    ledger.say(TABLE, [Statement(f"{kind}/{name}", author, value, camera=camera)])
+
+
+def retire(ledger: Ledger, kind: str, name: str, author: str, camera: str) -> None:
+    """Take a head out of service; its versions stay in the registry, and what it found in the lake's files."""
+    ledger.say(TABLE, [Statement(f"{kind}/{name}", author, None, camera=camera)])
+
+
+def in_service(ledger: Ledger, kind: str, camera: str | None = None) -> dict[str, str]:
+    """Version in service of each head of a kind, by name; of one camera's heads where one is named."""
+    return {
+        row["key"].split("/", 1)[1]: row["value"]["version"]
+        for row in statements_now(ledger, TABLE)
+        if row["key"].startswith(f"{kind}/")
+        and camera in (None, row["camera"])
+        and row["value"].get("state") == PROMOTED
+    }
