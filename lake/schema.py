@@ -119,7 +119,11 @@ TABLES = {
             ("to_us", pa.int64(), ""),
             ("started_at", MOMENT, "true time of `from_us`"),
             ("kind", pa.string(), "black, frozen, blurred or moved"),
-            ("value", pa.float64(), "the measure that says so; of a moved camera, the share of the width by which it moved"),
+            (
+                "value",
+                pa.float64(),
+                "the measure that says so; of a moved camera, the share of the width by which it moved",
+            ),
         ),
         _table(
             "scores",
@@ -131,7 +135,11 @@ TABLES = {
             ("to_us", pa.int64(), ""),
             ("taken_at", MOMENT, "true time of `from_us`"),
             ("score", pa.float32(), "higher is more anomalous or more relevant"),
-            ("probability", pa.float32(), "share of the camera's normal scores below this one; of a retrieval head, that of being relevant, or null"),
+            (
+                "probability",
+                pa.float32(),
+                "share of the camera's normal scores below this one; of a retrieval head, that of being relevant, or null",
+            ),
             ("flagged", pa.bool_(), "inside an event; of a retrieval head, above its threshold"),
         ),
         _table(
@@ -139,8 +147,8 @@ TABLES = {
             "event",
             *_SCORED,
             ("event_id", pa.string(), "hash of head, version and span"),
-            ("rank", pa.int32(), "1 is the camera's highest of the day"),
-            ("alarm", pa.bool_(), "within the night's alarm budget"),
+            ("rank", pa.int32(), "1 is the head's highest of the camera's day"),
+            ("alarm", pa.bool_(), "within the night's alarm budget; never of a retrieval head"),
             ("recording_id", pa.string(), "recording of the peak"),
             ("started_at", MOMENT, ""),
             ("ended_at", MOMENT, ""),

@@ -26,6 +26,14 @@ CHUNK_BYTES = 8 * 2**20
 """Of a matrix that a thread scores at once."""
 BIN = 256
 """Rows of which the highest stands for all when the best are looked for."""
+USUAL_ROWS = 100_000
+"""Rows whose median stands for all."""
+DIP = 0.25
+"""Share of the way from a moment's best score down to the usual one within which hits belong to it."""
+MOST_HITS = 20_000
+"""Hits that are grouped at most; where so many are alike, moments may be told shorter than they are."""
+LOOK_EVERY = 16
+"""Hits after which it is looked whether there are enough."""
 FIRST_HITS = 4
 """Hits taken at first for each moment that is wanted; four times as many whenever they do not suffice."""
 
@@ -103,6 +111,12 @@ class Ranking:
     def _found(self) -> int:
         left_out = sum(int((~part.mask).sum()) for part in self.parts if part.mask is not None)
         return len(self.scores) - left_out
+
+    @cached_property
+    def usual(self) -> float:
+        """Median score; 0 where nothing can be found."""
+        seen = self.scores[np.isfinite(self.scores)]
+        return float(np.median(seen[:: max(1, len(seen) // USUAL_ROWS)])) if len(seen) else 0.0
 
     @cached_property
     def _begins(self) -> Indices:
@@ -246,10 +260,11 @@ def _rank(known: Group) -> tuple[float, int, int]:
 
 
 def group(ranking: Ranking, spans: Sequence[tuple[Indices, Indices]], count: int, gap_us: int) -> tuple[Group, ...]:
-    """Take hits in order of rank until they make `count` groups, best first.
+    """Group hits into moments, best first.
 
-    Hits of one matrix no more than `gap_us` apart are one group; a hit between two groups may join them. Where no
-    number of hits makes `count` groups, as many hits are taken as make the most of them.
+    A moment is a peak of the scores in time: hits of one matrix no more than `gap_us` apart that lie less than a
+    quarter of the way from its best score down to what is usual (the median of all scores). Two peaks are one moment
+    where the valley between them is no deeper than that; what lies deeper belongs to no moment and keeps peaks apart.
 
     Args:
         ranking: of matrices whose rows are in order of time.
@@ -264,58 +279,91 @@ def group(ranking: Ranking, spans: Sequence[tuple[Indices, Indices]], count: int
         raise ConfigurationError(
             f"a search gives at least 1 moment and joins across 0 s or more, got {count}, {gap_us}"
         )
-    wanted = count * FIRST_HITS
+    groups = _Groups(gap_us, ranking.usual)
+    taken, wanted = 0, count * FIRST_HITS
     while True:
-        hits = ranking.best(wanted)
-        groups, most = _Groups(gap_us), (0, 0)
-        for number, (part, row, score) in enumerate(_rows(hits), start=1):
+        hits = ranking.best(min(wanted, MOST_HITS))
+        for number, (part, row, score) in enumerate(list(_rows(hits))[taken:]):
+            # Further down no hit belongs to one of the best `count` moments.
+            if (
+                number % LOOK_EVERY == 0
+                and len(groups) >= count
+                and score < groups.depth(groups.best()[count - 1].score)
+            ):
+                return tuple(groups.best()[:count])
             groups.add(part, row, spans[part], score)
-            if len(groups) >= most[0]:
-                most = (len(groups), number)
-            if len(groups) == count:
-                return groups.best()
-        if len(hits) == len(ranking):
-            break
+        taken = len(hits)
+        if taken in (len(ranking), MOST_HITS):
+            return tuple(groups.best()[:count])
         wanted *= FIRST_HITS
-    groups = _Groups(gap_us)
-    for part, row, score in _rows(ranking.best(most[1])):
-        groups.add(part, row, spans[part], score)
-    return groups.best()
 
 
 def _rows(hits: Hits) -> "zip[tuple[int, int, float]]":
     return zip(hits.part.tolist(), hits.row.tolist(), hits.score.tolist(), strict=True)
 
 
-class _Groups:
-    """Groups as hits come in; of each matrix in order of time, further than the gap from one another."""
+@dataclass(slots=True)
+class _Basin:
+    """A moment and its slopes: the stretch [from_us, to_us) whose hits found it when they came in."""
 
-    def __init__(self, gap_us: int) -> None:
-        self._gap_us = gap_us
-        self._of_part: dict[int, list[Group]] = {}
+    from_us: int
+    to_us: int
+    moment: Group
+
+
+class _Groups:
+    """Moments as hits come in, the best first; basins of each matrix stand in order of time."""
+
+    def __init__(self, gap_us: int, usual: float) -> None:
+        self._gap_us, self._usual = gap_us, usual
+        self._of_part: dict[int, list[_Basin]] = {}
+        self._best: list[Group] | None = None
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
+    def depth(self, score: float) -> float:
+        """Down to where hits belong to a moment whose best score is `score`."""
+        return score - DIP * max(0.0, score - self._usual)
+
     def add(self, part: int, row: int, spans: tuple[Indices, Indices], score: float) -> None:
         from_us, to_us = int(spans[0][row]), int(spans[1][row])
-        groups = self._of_part.setdefault(part, [])
-        low = high = bisect_right(groups, from_us, key=lambda known: known.from_us)
-        while low > 0 and from_us - groups[low - 1].to_us <= self._gap_us:
+        basins = self._of_part.setdefault(part, [])
+        low = high = bisect_right(basins, from_us, key=lambda known: known.from_us)
+        while low > 0 and from_us - basins[low - 1].to_us <= self._gap_us:
             low -= 1
-        while high < len(groups) and groups[high].from_us - to_us <= self._gap_us:
+        while high < len(basins) and basins[high].from_us - to_us <= self._gap_us:
             high += 1
         hit = Group(part, row, row, row, from_us, to_us, score, 1)
         if low == high:
-            groups.insert(low, hit)
+            basins.insert(low, _Basin(from_us, to_us, hit))
             self._count += 1
+            self._best = None
             return
-        groups[low].take(hit)
-        for joined in groups[low + 1 : high]:
-            groups[low].take(joined)
-        del groups[low + 1 : high]
-        self._count -= high - low - 1
+        touched = [
+            at
+            for at in range(low, high)
+            if score >= self.depth(basins[at].moment.score) and self._meets(basins[at].moment, hit)
+        ]
+        home = touched[0] if touched else low
+        if touched:
+            basins[home].moment.take(hit)
+            self._best = None
+        basins[home].from_us, basins[home].to_us = min(basins[home].from_us, from_us), max(basins[home].to_us, to_us)
+        for at in reversed(touched[1:]):
+            joined = basins.pop(at)
+            basins[home].moment.take(joined.moment)
+            basins[home].from_us = min(basins[home].from_us, joined.from_us)
+            basins[home].to_us = max(basins[home].to_us, joined.to_us)
+            self._count -= 1
 
-    def best(self) -> tuple[Group, ...]:
-        return tuple(sorted((known for groups in self._of_part.values() for known in groups), key=_rank))
+    def _meets(self, moment: Group, hit: Group) -> bool:
+        return hit.from_us - moment.to_us <= self._gap_us and moment.from_us - hit.to_us <= self._gap_us
+
+    def best(self) -> list[Group]:
+        """The moments so far, best first."""
+        if self._best is None:
+            moments = (basin.moment for basins in self._of_part.values() for basin in basins)
+            self._best = sorted(moments, key=_rank)
+        return self._best

@@ -70,7 +70,8 @@ def drift(
 
     Args:
         old, new: float32 (M, D) and (N, D) of one space, in order of time.
-        old_blocks, new_blocks: int64 (M,) and (N,), temporal blocks (hours or days) within each campaign.
+        old_blocks, new_blocks: int64 (M,) and (N,), temporal blocks within each campaign: days, or hours where there are
+            no two days. Of minutes, old rows have look-alikes in the next one and everything new seems far.
         margins: the head's scores of the old and of the new rows; None without a head.
         expected_share: between 0 and 1.
         shuffles: of the permutation test, at least 1.

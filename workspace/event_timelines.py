@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-import opentimelineio as otio  # type: ignore[import-untyped]  # it ships no types
+import opentimelineio as otio
 
 from infra.errors import ConfigurationError
 from workspace.event_files import MICROSECOND, EventRow, Part, events_csv, events_json, moment_text, parts_of

@@ -16,6 +16,7 @@ from models.transfer import BudgetPoint, Drift, drift, label_budget_curve, label
 from workspace.session import Review
 from workspace.training import BLOCK_US, Marks, Samples, mark, train
 
+DAY_US, HOUR_US = 86_400_000_000, 3_600_000_000
 BUDGETS = (4, 8, 16, 32, 64, 128, 256)
 
 
@@ -139,9 +140,9 @@ def travel(review: Review, settings: RetrievalSettings | None = None) -> Travel:
     trained = train(others, settings)
     head = trained.fitted.head
     old = np.concatenate([np.asarray(samples.block.vectors) for samples, _ in others])
-    old_blocks = _blocks([samples for samples, _ in others])
+    blocks = _blocks([*(samples for samples, _ in others), review.samples])
     margins = head.score_unit(old), head.score_unit(review.block.vectors)
-    moved = drift(old, old_blocks, np.asarray(review.block.vectors), _blocks([review.samples]), margins)
+    moved = drift(old, blocks[: len(old)], np.asarray(review.block.vectors), blocks[len(old) :], margins)
     here = mark(review.samples, (label for label in labels if label.campaign == review.campaign))
     right = float("nan")
     if len(here.rows):
@@ -175,10 +176,14 @@ def _curve(
 
 
 def _blocks(campaigns: Sequence[Samples]) -> NDArray[np.int64]:
-    """Temporal block of each row; campaigns share none."""
-    return np.concatenate(
-        [samples.block.from_us // BLOCK_US + number * 2**40 for number, samples in enumerate(campaigns)]
-    )
+    """Temporal block of each row: days, where there are fewer than two of these hours, else minutes.
+
+    Long blocks, for a frame is no news where one like it was seen a minute ago. Campaigns share none.
+    """
+    begins = [samples.block.from_us for samples in campaigns]
+    shortest_us = min(int(begin[-1] - begin[0]) for begin in begins)
+    length_us = next((length for length in (DAY_US, HOUR_US) if shortest_us >= 2 * length), BLOCK_US)
+    return np.concatenate([begin // length_us + number * 2**40 for number, begin in enumerate(begins)])
 
 
 def _on_the_clock(review: Review, spans: Sequence[Span]) -> NDArray[np.int64]:

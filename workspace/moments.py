@@ -45,8 +45,9 @@ def source_of(workspace: Workspace, recording_id: str) -> Source:
         FootageError: its file is gone.
     """
     for row in recordings_now(workspace.ledger):
-        if row["recording_id"] == recording_id and row["status"] in ("ready", "partial"):
-            return Source(recording_id, workspace.site.footage_root / row["path"], row["path"])
+        path = workspace.site.footage_root / row["path"]
+        if row["recording_id"] == recording_id and row["status"] in ("ready", "partial") and path.is_file():
+            return Source(recording_id, path, row["path"])
     raise FootageError(f"the recording {recording_id[:12]} is not there any more: its pictures cannot be shown")
 
 

@@ -425,7 +425,8 @@ class Review:
         free = rows[~np.isin(slices[rows], taken)]
         if not len(free):
             raise ConfigurationError("every slice is flagged or labelled: there is nothing left to audit")
-        chosen = np.sort(np.random.default_rng(seed).choice(free, min(count, len(free)), replace=False))
+        # In the order drawn: however many of them are answered, these are a random sample.
+        chosen = np.random.default_rng(seed).choice(free, min(count, len(free)), replace=False)
         spans = tuple(self.samples.span(int(row)) for row in chosen)
         draw = AuditDraw(self.use_case, self.campaign, spans, len(free), seed, author)
         say_audit(self._ledger, draw)

@@ -1,6 +1,6 @@
 """The regions that a camera has: how far each is embedded, every version of it, and embedding it now."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -41,16 +41,16 @@ def region_list(
         st.caption("The whole picture is always embedded; a region is looked at by itself as well.")
         return
     held = recording_count(shown.lake, place.camera)
-    done = _embedded(shown, place.camera, said)
     spaces = {one.name: _spaces(work, one.name) for one in said}
-    ready = {one.name: min((done.get((one.name, space), 0) for space in spaces[one.name]), default=0) for one in said}
+    ready = _ready(shown, place.camera, said, spaces)
     colours = colours_of(versions)
     for one in said:
         with st.container(border=True, gap="xsmall"):
             _listed(work, place, one, colours[one.name], versions, who)
             _state(place, one.name, ready[one.name], held, embeds=bool(spaces[one.name]))
     waiting = [name for name, count in ready.items() if spaces[name] and count < held]
-    _embedding(shown, place.camera, waiting)
+    drawn = [one for one in said if one.name in waiting]
+    _embedding(shown, place.camera, waiting, lambda: sum(_ready(shown, place.camera, drawn, spaces).values()), held)
 
 
 def _listed(work: Opened, place: Place, one: SaidRegion, colour: str, versions: Sequence[SaidRegion], who: str) -> None:
@@ -109,10 +109,14 @@ def _spaces(work: Opened, name: str) -> list[str]:
     return [one.spec.space for one in work.encoders if one.table.regions == "all" or name in one.table.regions]
 
 
-def _embedded(shown: Workspace, camera: str, said: Sequence[SaidRegion]) -> dict[tuple[str, str], int]:
+def _ready(
+    shown: Workspace, camera: str, said: Sequence[SaidRegion], spaces: Mapping[str, Sequence[str]]
+) -> dict[str, int]:
+    """Recordings that every encoder has embedded, by region."""
     drawn = tuple((one.name, one.said_at) for one in said)
-    rows = _embedded_rows(str(shown.site.root), camera, drawn, shown)
-    return {(row.region, row.space): int(row.recordings) for row in records(rows)}
+    rows = records(_embedded_rows(str(shown.site.root), camera, drawn, shown))
+    done = {(row.region, row.space): int(row.recordings) for row in rows}
+    return {one.name: min((done.get((one.name, space), 0) for space in spaces[one.name]), default=0) for one in said}
 
 
 @st.cache_data(ttl=FRESH_S, max_entries=50, show_spinner=False)
@@ -123,12 +127,15 @@ def _embedded_rows(root: str, camera: str, drawn: Drawn, _shown: Workspace) -> p
 # Embedding it now.
 
 
-def _embedding(shown: Workspace, camera: str, waiting: Sequence[str]) -> None:
+def _embedding(shown: Workspace, camera: str, waiting: Sequence[str], done: Callable[[], int], held: int) -> None:
+    """What is being embedded, and the button that begins it; `done` counts the recordings of all that wait."""
     job = jobs.find_job(jobs.jobs_folder(shown.site), jobs.BACKFILL)
     running = job is not None and job.state == "running"
     old = job is not None and job.ended_at is not None and datetime.now(UTC) - job.ended_at > NEWS
     if job is not None and (running or (job.about == camera and not (job.state == "finished" and old))):
-        st.fragment(_job, run_every=LOOK_S if running else None)(shown, watching=running)
+        st.fragment(_job, run_every=LOOK_S if running else None)(
+            shown, camera, done, held * len(waiting), watching=running
+        )
     if waiting and not running:
         with st.container(border=True):
             names = ", ".join(plain_text(name) for name in waiting)
@@ -144,20 +151,24 @@ def _embedding(shown: Workspace, camera: str, waiting: Sequence[str]) -> None:
             )
 
 
-def _job(shown: Workspace, *, watching: bool) -> None:
+def _job(shown: Workspace, camera: str, done: Callable[[], int], total: int, *, watching: bool) -> None:
     job = jobs.find_job(jobs.jobs_folder(shown.site), jobs.BACKFILL)
     if job is None:
         return
     if watching and job.state != "running":  # it has ended: the rest of the page has news, too
-        _embedded_rows.clear()  # type: ignore[attr-defined]
+        _embedded_rows.clear()
         st.rerun()
     about = plain_text(job.about)
     with st.container(border=True):
         if job.state == "running":
             st.markdown(f":material/sync: **Embedding {about}** :gray[:small[since {_clock(shown, job)}]]")
-            if job.progress is not None:
-                st.progress(job.progress)
-            st.caption(_said_last(job) or "starting …")
+            progress, words = job.progress, _said_last(job)
+            if progress is None and job.about == camera and total:
+                progress = done() / total
+                words = words or "A day counts when all of it is done."
+            if progress is not None:
+                st.progress(min(progress, 1.0))
+            st.caption(words)
         elif job.state == "finished":
             took = (
                 "" if job.ended_at is None else f" in {duration_text((job.ended_at - job.started_at).total_seconds())}"

@@ -26,8 +26,7 @@ CHART = "review_timeline"
 QUEUE = 12
 STRIP = 7
 STRIP_WIDTH = 240
-AROUND_US = 4_000_000
-"""Half the length of the player's clip, and of what the strip shows."""
+AROUND_US = 4_000_000  # half the length of the player's clip, and of what the strip shows
 HINTS = {
     "suggested": "What would teach the head most: uncertain moments, unlike one another.",
     "most relevant": "Down the ranking: what looks most like your examples.",

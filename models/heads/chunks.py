@@ -1,14 +1,14 @@
 """Scoring many rows at the speed of the cache."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from functools import cached_property
+from contextlib import contextmanager
+from functools import cache
 from threading import Lock
 
 import numpy as np
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it ships no types
+from threadpoolctl import ThreadpoolController
 
 from models.heads.base import Scores, Vectors
 
@@ -16,36 +16,24 @@ CHUNK_FLOATS = 2**17
 """Of the largest array that a thread works on at once, 512 KiB: it is still in the cache when it is read again."""
 
 
-class _OneThreadEach:
-    """While anybody is inside, matrix products run in the thread that asks for them.
+_alone = Lock()
 
-    Several products at once, each on a pool of the library's own, wait for one another: on a busy machine that is three
-    times slower. The setting is the process's, so whoever comes first makes it and whoever goes last takes it back.
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Inside, matrix products run in the thread that asks for them; one caller at a time, the others wait.
+
+    Several products at once, each on the library's own pool of threads, wait for one another: on a busy machine that is
+    three times slower. The setting is the process's: were two callers inside, the second would take the first one's
+    limit for the usual one, and leave it behind.
     """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._inside = 0
-        self._limit = ExitStack()
-
-    @cached_property
-    def _libraries(self) -> ThreadpoolController:
-        return ThreadpoolController()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._inside:
-                self._limit.enter_context(self._libraries.limit(limits=1, user_api="blas"))
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                self._limit.close()
-
-
-_one_thread_each = _OneThreadEach()
+    with _alone, _libraries().limit(limits=1, user_api="blas"):
+        yield
 
 
 def by_chunks(vectors: Vectors, width: int, score: Callable[[Vectors], Scores]) -> Scores:
@@ -57,7 +45,7 @@ def by_chunks(vectors: Vectors, width: int, score: Callable[[Vectors], Scores]) 
         score: rows (n, D) to scores (n,).
 
     Returns:
-        float32 (N,).
+        float32 (N,). A row's score may depend on its place by the rounding of the product.
     """
     scores = np.empty(len(vectors), dtype=np.float32)
     step = max(64, CHUNK_FLOATS // max(1, width))
@@ -69,6 +57,6 @@ def by_chunks(vectors: Vectors, width: int, score: Callable[[Vectors], Scores]) 
     if len(starts) == 1:
         fill(0)
         return scores
-    with _one_thread_each, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with one_thread_each(), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         list(pool.map(fill, starts))
     return scores

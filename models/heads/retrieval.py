@@ -18,7 +18,7 @@ from sklearn.svm import SVC
 
 from infra.errors import ConfigurationError, UnknownNameError
 from models.heads.base import Arrays, Scores, Vectors, check_vectors
-from models.heads.chunks import by_chunks
+from models.heads.chunks import by_chunks, one_thread_each
 from models.heads.neighbours import unit_length
 
 SimilarityName = Literal["cosine", "euclidean"]
@@ -87,11 +87,15 @@ class Similarity:
     def score(self, vectors: Vectors) -> Scores:
         """Score vectors of any length, float32 (N,), higher = more relevant; see `Head.score`."""
         check_vectors(vectors, self.examples.shape[1])
-        return self.score_unit(unit_length(vectors))
+        return by_chunks(vectors, self._width, lambda rows: self._score_chunk(unit_length(rows)))
 
     def score_unit(self, vectors: Vectors) -> Scores:
         """As `score`, for vectors known to be finite and of unit length or zero; they may be memory-mapped."""
-        return by_chunks(vectors, len(self.examples), self._score_chunk)
+        return by_chunks(vectors, self._width, self._score_chunk)
+
+    @property
+    def _width(self) -> int:
+        return int(max(self.examples.shape))
 
     def _score_chunk(self, rows: Vectors) -> Scores:
         products = rows @ self.examples.T
@@ -137,11 +141,15 @@ class SupportVectors:
     def score(self, vectors: Vectors) -> Scores:
         """Floats of vectors of any length, float32 (N,): above 0 is relevant; see `Head.score`."""
         check_vectors(vectors, self.support.shape[1])
-        return self.score_unit(unit_length(vectors))
+        return by_chunks(vectors, self._width, lambda rows: self._score_chunk(unit_length(rows)))
 
     def score_unit(self, vectors: Vectors) -> Scores:
         """As `score`, for vectors known to be finite and of unit length or zero; they may be memory-mapped."""
-        return by_chunks(vectors, max(self._product.shape), self._score_chunk)
+        return by_chunks(vectors, self._width, self._score_chunk)
+
+    @property
+    def _width(self) -> int:
+        return int(max(self._product.shape))
 
     @cached_property
     def _centre(self) -> Vectors:
@@ -192,7 +200,7 @@ def retrieval_head(kind: str, arrays: Mapping[str, NDArray[Any]]) -> RetrievalHe
     return HEADS[kind].from_arrays(arrays)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Sigmoid:
     """Platt's calibration: P(relevant | margin f) = 1 / (1 + exp(-(slope · f + offset))), rising with the margin.
 
@@ -282,8 +290,8 @@ def fit_retrieval(
     stops elsewhere in another order. A repeated label counts twice: give one for each temporal slice.
 
     Held-out margins: whole temporal blocks are dealt out to at most 5 folds such that each holds both classes; a machine
-    of the head's cost and γ is fitted without each fold. Labels of a weight below 1 (spread from others, not a person's word)
-    serve the head and take no part in this: they would carry answers from one block into another.
+    of the head's cost and γ is fitted without each fold. Labels of a weight below 1 (spread from others, not a person's
+    word) serve the head and take no part in this: they would carry answers from one block into another.
 
     Args:
         settings: how.
@@ -314,7 +322,8 @@ def fit_retrieval(
         remark = "ranked by similarity: mark something that is not relevant to have a boundary drawn"
         return Fitted(Similarity(unit, settings.similarity), None, none, remark)
     gamma = _gamma(settings, unit)
-    kernel = rbf_kernel(unit.astype(np.float64), gamma=gamma)
+    with one_thread_each():
+        kernel = rbf_kernel(unit.astype(np.float64), gamma=gamma)
     machine = _machine(settings, kernel, relevant, weights)
     # Classes are in the order False, True: the margin is positive for relevant ones.
     coefficients, intercept = machine.dual_coef_[0].copy(), float(machine.intercept_[0])

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from afterwatch.workspace_files import make_workspace
@@ -40,6 +41,8 @@ def make_hall(root: Path, noise: float = 0.1) -> Workspace:
     said = Statement(f"{CAMERA}/{REGION}", "inspector", OUTLINE, camera=CAMERA)
     workspace.ledger.say("regions", [said])
     workspace = Workspace(root)
+    now = datetime.now(UTC)
+    workspace.ledger.append_recordings(_recordings(now), now)
     for campaign in (SPRING, AUTUMN):
         for region in (REGION, "frame"):
             _embed(workspace, campaign, region, noise)
@@ -54,6 +57,35 @@ def recording_of(campaign: str, row: int) -> str:
 def review(workspace: Workspace, campaign: str = SPRING) -> Review:
     matrices = Matrices(workspace.store, workspace.ledger, workspace.site.state_folder / "matrices")
     return Review(workspace, matrices, CASE, campaign, workspace.encoder(ENCODER))
+
+
+def _recordings(seen_at: datetime) -> pa.Table:
+    half = ROWS // 2
+    rows = [
+        {
+            "campaign": campaign,
+            "camera": CAMERA,
+            "day": START[campaign].date(),
+            "recording_id": recording_of(campaign, row),
+            "path": f"{campaign}/{CAMERA}/{START[campaign] + timedelta(seconds=row):%Y-%m-%dT%H-%M-%S}.mp4",
+            "status": "ready",
+            "reason": "",
+            "started_at": START[campaign] + timedelta(seconds=row),
+            "duration_us": half * 1_000_000,
+            "frames": half * 10,
+            "width": 640,
+            "height": 360,
+            "codec": "h264",
+            "rate_hz": 10.0,
+            "variable_rate": False,
+            "bytes": 1,
+            "mtime_ns": 1,
+            "seen_at": seen_at,
+        }
+        for campaign in (SPRING, AUTUMN)
+        for row in (0, half)
+    ]
+    return rows_of("recordings", {name: [row[name] for row in rows] for name in rows[0]})
 
 
 def _embed(workspace: Workspace, campaign: str, region: str, noise: float) -> None:

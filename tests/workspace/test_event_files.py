@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlparse
 from urllib.request import url2pathname
 from zoneinfo import ZoneInfo
 
-import opentimelineio as otio  # type: ignore[import-untyped]  # it ships no types
+import opentimelineio as otio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

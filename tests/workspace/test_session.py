@@ -153,7 +153,7 @@ def test_an_audit_bounds_what_was_missed(spring: Review) -> None:
         assert after is not None
         bounds.append(after.share)
     assert bounds == sorted(bounds, reverse=True)
-    assert after.relevant == 0 and after.answered == 20 and 0.05 < bounds[-1] < 0.14
+    assert after is not None and after.relevant == 0 and after.answered == 20 and 0.05 < bounds[-1] < 0.14
 
 
 def test_a_wrong_label_is_disputed(spring: Review) -> None:

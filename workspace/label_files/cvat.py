@@ -18,8 +18,8 @@ from xml.etree.ElementTree import (  # it writes only; what is read goes through
     tostring,
 )
 
-from defusedxml import DefusedXmlException  # type: ignore[import-untyped]  # it ships no types
-from defusedxml.ElementTree import iterparse  # type: ignore[import-untyped]  # it ships no types
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import iterparse
 
 from footage.regions import Region
 from infra.errors import ConfigurationError
