@@ -1,7 +1,7 @@
 """Retrieval heads of use cases: saved from a review, listed, put into and out of service."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from lake.labels import UseCase
 from lake.promotions import in_service, promote, retire
 from lake.stills import read_stills
 from workspace.opened import Workspace
-from workspace.session import Ranking, Review
+from workspace.session import EPOCH, Ranking, Review
 from workspace.training import KIND, head_name, save_head
 
 
@@ -49,7 +49,7 @@ def save_review(review: Review, ranking: Ranking, author: str) -> str:
         spec.space,
         ranking.trained,
         author,
-        _metrics(ranking),
+        metrics_of(ranking),
         _reference(review, ranking),
     )
 
@@ -87,26 +87,41 @@ def put_into_service(workspace: Workspace, use_case: UseCase, version: str | Non
         promote(workspace.ledger, KIND, name, version, author, use_case.camera)
 
 
-def _reference(review: Review, ranking: Ranking) -> NDArray[np.uint8] | None:
-    """The still of what the camera showed at the newest labelled moment of the campaign; None where there is none.
+def _reference(review: Review, ranking: Ranking) -> NDArray[np.uint8]:
+    """What the camera showed about the newest labelled moment: the nearest still of that campaign.
 
     The night holds every later still against it: a head is of no use where the camera looks elsewhere.
+
+    Raises:
+        ConfigurationError: there is no still of that campaign.
     """
-    rows = ranking.marks.rows
-    at = review.samples.span(int(rows[-1] if len(rows) else 0))
-    case = review.use_case
+    campaign, at_us = max(_labelled(review, ranking), key=lambda labelled: labelled[1])
+    camera = review.use_case.camera
     paths = [
         output.path
         for output in current_outputs(review.workspace.ledger)
-        if (output.table, output.campaign, output.camera) == ("stills", review.campaign, case.camera)
+        if (output.table, output.campaign, output.camera) == ("stills", campaign, camera)
     ]
-    for still in read_stills(review.workspace.store, paths):
-        if still.recording_id == at.recording_id and still.from_us < at.to_us and still.to_us > at.from_us:
-            return still.picture
-    return None
+    moment = EPOCH + timedelta(microseconds=at_us)
+    stills = list(read_stills(review.workspace.store, paths))
+    if not stills:
+        raise ConfigurationError(
+            f"there is no still of camera {camera} in campaign {campaign} that tells whether it is moved later; "
+            f'run "afterwatch backfill --campaign {campaign} --camera {camera}", then save again'
+        )
+    return min(stills, key=lambda still: (max(still.taken_at - moment, moment - still.until), still.taken_at)).picture
 
 
-def _metrics(ranking: Ranking) -> dict[str, Any]:
+def _labelled(review: Review, ranking: Ranking) -> list[tuple[str, int]]:
+    """Campaign and time, microseconds since 1970, of the newest row of each campaign that trained the head."""
+    if ranking.trained is None:
+        return []
+    samples = {**review.others(review.labels()), review.campaign: review.samples}
+    marks = ranking.trained.marks
+    return [(name, int(samples[name].block.from_us[marks[name].rows[-1]])) for name in ranking.trained.campaigns]
+
+
+def metrics_of(ranking: Ranking) -> dict[str, Any]:
     """What cross-validation over temporal blocks says of the head, on its own labels."""
     trained = ranking.trained
     if trained is None:

@@ -44,11 +44,14 @@ def source_of(workspace: Workspace, recording_id: str) -> Source:
     Raises:
         FootageError: its file is gone.
     """
+    gone = recording_id[:12]
     for row in recordings_now(workspace.ledger):
-        path = workspace.site.footage_root / row["path"]
-        if row["recording_id"] == recording_id and row["status"] in ("ready", "partial") and path.is_file():
-            return Source(recording_id, path, row["path"])
-    raise FootageError(f"the recording {recording_id[:12]} is not there any more: its pictures cannot be shown")
+        if row["recording_id"] == recording_id:
+            path = workspace.site.footage_root / row["path"]
+            if row["status"] in ("ready", "partial") and path.is_file():
+                return Source(recording_id, path, row["path"])
+            gone = row["path"]
+    raise FootageError(f"footage is gone: {gone}; bring it back to see its pictures")
 
 
 def strip(

@@ -139,6 +139,43 @@ def reviewable(workspace: Workspace, matrices: Matrices, campaign: str, camera: 
     return found
 
 
+def open_review(
+    workspace: Workspace, use_case: UseCase, campaign: str | None = None, encoder: str | None = None
+) -> "Review":
+    """A review as the page opens it, with what is not said chosen.
+
+    Args:
+        workspace: the site.
+        use_case: what is looked for.
+        campaign: None: the one with the newest label of the use case, else the newest embedded.
+        encoder: None: the first that has embedded the region, frame encoders before others.
+
+    Raises:
+        ConfigurationError: the region is not embedded.
+        UnknownNameError: there is no such campaign or encoder.
+    """
+    matrices = Matrices(workspace.store, workspace.ledger, workspace.site.state_folder / "matrices")
+    camera, region = use_case.camera, use_case.region
+    names = {name for planned in workspace.encoders for name in matrices.names(planned.spec.space)}
+    places = sorted(place for place, *where in names if where == [camera, region])
+    if not places:
+        raise ConfigurationError(
+            f"region {region} of camera {camera} is not embedded in any campaign; "
+            f'look it up with "afterwatch regions list", then run "afterwatch backfill --camera {camera}"'
+        )
+    if campaign is None:
+        labels = [label for label in labels_now(workspace.ledger) if label.use_case == use_case]
+        newest = max((label for label in labels if label.campaign in places), key=lambda label: label.day, default=None)
+        campaign = places[-1] if newest is None else newest.campaign
+    if campaign not in places:
+        raise UnknownNameError(f"campaign with vectors of {camera}, {region}", campaign, places)
+    able = reviewable(workspace, matrices, campaign, camera)[region]
+    if encoder is not None and encoder not in [planned.table.name for planned in able]:
+        raise UnknownNameError(f"encoder that has embedded {region}", encoder, (one.table.name for one in able))
+    chosen = next(planned for planned in able if encoder in (None, planned.table.name))
+    return Review(workspace, matrices, use_case, campaign, chosen)
+
+
 class Review:
     """A use case under review in one campaign, seen through one encoder.
 

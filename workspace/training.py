@@ -8,16 +8,16 @@ from importlib.metadata import version as distribution_version
 from typing import Any
 
 import numpy as np
-from lake.promotions import promote
-from models.labelling import propagate, temporal_slices
 from numpy.typing import NDArray
 
 from infra.errors import ConfigurationError
 from lake.keys import short_hash
 from lake.labels import Label, Span, UseCase
 from lake.matrix import Block
+from lake.promotions import promote
 from models.events import EventRule
 from models.heads.retrieval import Fitted, RetrievalSettings, fit_retrieval
+from models.labelling import propagate, temporal_slices
 from workspace.opened import Workspace
 
 KIND = "retrieval"
@@ -174,7 +174,7 @@ def save_head(
     trained: Trained,
     author: str,
     metrics: dict[str, Any],
-    reference: NDArray[np.uint8] | None,
+    reference: NDArray[np.uint8],
 ) -> str:
     """Keep a head in the registry and put it into service: the next night applies it to new recordings.
 
@@ -190,8 +190,7 @@ def save_head(
     arrays = {f"head.{name}": value for name, value in fitted.head.to_arrays().items()}
     if fitted.calibration is not None:
         arrays |= {f"calibration.{name}": value for name, value in fitted.calibration.to_arrays().items()}
-    if reference is not None:
-        arrays["reference"] = reference
+    arrays["reference"] = reference
     answers = np.concatenate([marks.relevant for marks in trained.marks.values()])
     card: dict[str, Any] = {
         "kind": fitted.head.kind,

@@ -7,7 +7,15 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.app_pages.day_details import show_details
-from dashboards.app_pages.shared import Workspace, empty_state, facts, published_day, show_picture, workspace
+from dashboards.app_pages.shared import (
+    SEARCH_PAGE,
+    Workspace,
+    empty_state,
+    facts,
+    published_day,
+    show_picture,
+    workspace,
+)
 from dashboards.charts import ALARM, EVENT, HEALTH, PICKED, STATES, THRESHOLD, DayData, timeline
 from dashboards.clock import Clock
 from dashboards.media import Entry, Published, day_folder
@@ -315,6 +323,7 @@ def _player(shown: Workspace, found: pd.DataFrame, chosen: str, media: Published
         f"{score_text(event['threshold'])} · rank {event['rank']} · "
         f"{event['head']}, region {event['region']}{recording}"
     )
+    st.page_link(SEARCH_PAGE, label="Find similar", icon=":material/search:", query_params={"event": chosen})
 
 
 def _listed(shown: Workspace, number: int, event: pd.Series, media: Published, *, chosen: bool) -> None:

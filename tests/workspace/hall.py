@@ -44,6 +44,7 @@ def make_hall(root: Path, noise: float = 0.1) -> Workspace:
     now = datetime.now(UTC)
     workspace.ledger.append_recordings(_recordings(now), now)
     for campaign in (SPRING, AUTUMN):
+        _still(workspace, campaign)
         for region in (REGION, "frame"):
             _embed(workspace, campaign, region, noise)
     return workspace
@@ -57,6 +58,29 @@ def recording_of(campaign: str, row: int) -> str:
 def review(workspace: Workspace, campaign: str = SPRING) -> Review:
     matrices = Matrices(workspace.store, workspace.ledger, workspace.site.state_folder / "matrices")
     return Review(workspace, matrices, CASE, campaign, workspace.encoder(ENCODER))
+
+
+def _still(workspace: Workspace, campaign: str) -> None:
+    """What the camera showed in the first minutes; each campaign another noise."""
+    picture = np.random.default_rng(len(campaign)).integers(0, 255, (18, 32)).astype(np.uint8)
+    place = Place(campaign, CAMERA, START[campaign].date())
+    columns: dict[str, Any] = {
+        "campaign": campaign,
+        "camera": CAMERA,
+        "day": place.day,
+        "recording_id": [recording_of(campaign, 0)],
+        "from_us": [0],
+        "to_us": [300_000_000],
+        "taken_at": [START[campaign]],
+        "height": [18],
+        "width": [32],
+        "picture": [picture.tobytes()],
+    }
+    path = f"stills/{place.folder}/still.parquet"
+    workspace.store.write_table(path, rows_of("stills", columns))
+    now = datetime.now(UTC)
+    row = RunRow("run", "embed", campaign, CAMERA, place.day, "frames", "still", "done", now, now, outputs=(path,))
+    workspace.ledger.record([row])
 
 
 def _recordings(seen_at: datetime) -> pa.Table:
