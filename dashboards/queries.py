@@ -202,6 +202,13 @@ def newest_events(lake: LakeReader, limit: int = 500) -> pd.DataFrame:
     return lake.rows(f"SELECT {_EVENT_COLUMNS} FROM events ORDER BY peak_at DESC, head, region LIMIT {int(limit)}")
 
 
+def event_of(lake: LakeReader, event_id: str) -> pd.DataFrame:
+    """The event of that name, as `newest_events` tells it; empty where there is none."""
+    return lake.rows(
+        f"SELECT {_EVENT_COLUMNS} FROM events WHERE event_id = ? ORDER BY peak_at DESC LIMIT 1", (event_id,)
+    )
+
+
 def event_counts(lake: LakeReader, places: Sequence[Place]) -> tuple[int, int]:
     """Events and alarms among `places`."""
     rows = lake.rows(

@@ -19,6 +19,8 @@ from dashboards.wording import day_text
 PICKED = "picked"
 """Name of the selection that holds the cell clicked on, by `row`."""
 BINS = 480
+MOST_DAYS = 60
+"""Bands that are drawn at a time."""
 BAND, TRUTH_BAND, STEP = 26, 5, 44
 RELEVANT, IRRELEVANT, TRUTH, HERE = "#E69F00", "#0B2540", "#009E73", "#CC79A7"
 UNKNOWN = "#8A929C"
@@ -67,10 +69,32 @@ def shades(scores: NDArray[np.float32] | None, threshold: float | None, count: i
     return shade
 
 
-def days_chart(strip: Strip, zone: ZoneInfo, most_days: int = 60) -> alt.LayerChart:
-    """The bands of a campaign's days, newest last; a click on a cell puts its row into the selection `PICKED`."""
+def days_of(strip: Strip, zone: ZoneInfo) -> list[date]:
+    """The days that rows begin on, in order."""
+    return [date.fromisoformat(day) for day in np.unique(_local(strip.from_us, zone)[0])]
+
+
+def windows(days: Sequence[date], most: int = MOST_DAYS) -> list[list[date]]:
+    """Days in portions of at most `most`, the newest first; within each in order."""
+    return [list(days[max(0, end - most) : end]) for end in range(len(days), 0, -most)]
+
+
+def days_drawn(strip: Strip, zone: ZoneInfo, window: Sequence[date]) -> list[date]:
+    """The days of a window, and that of the row which is looked at, in order."""
+    here = [] if strip.here is None else [_local(strip.from_us[[strip.here]], zone)[0][0]]
+    return sorted({*window, *(date.fromisoformat(day) for day in here)})
+
+
+def days_chart(strip: Strip, zone: ZoneInfo, shown: Sequence[date]) -> alt.LayerChart:
+    """The bands of a campaign's days, newest last; a click on a cell puts its row into the selection `PICKED`.
+
+    Args:
+        strip: what is drawn.
+        zone: of the site.
+        shown: the days that are drawn, as `days_drawn` tells them.
+    """
     cells = _cells(strip, zone)
-    days = sorted(cells["day"].unique())[-most_days:]
+    days = sorted(day.isoformat() for day in shown)
     cells = cells[cells["day"].isin(days)]
     low, high = float(cells["from"].min()), float(cells["to"].max())
     names = [day_text(date.fromisoformat(day)) for day in days]
@@ -216,8 +240,11 @@ def _local(moments_us: NDArray[np.int64], zone: ZoneInfo) -> tuple[NDArray[np.ob
     """Day (ISO) and second of the day of moments, in the site's zone."""
     local = pd.to_datetime(pd.Series(moments_us), unit="us", utc=True).dt.tz_convert(zone)
     naive = local.dt.tz_localize(None)
-    second = (naive - naive.dt.normalize()).dt.total_seconds().to_numpy()
-    return naive.dt.strftime("%Y-%m-%d").to_numpy(dtype=object), np.asarray(second, dtype=np.float64)
+    midnight = naive.dt.normalize()
+    second = (naive - midnight).dt.total_seconds().to_numpy()
+    codes, days = pd.factorize(midnight)
+    names = np.array([f"{day:%Y-%m-%d}" for day in days], dtype=object)
+    return names[codes], np.asarray(second, dtype=np.float64)
 
 
 def _second_of_day(moment: datetime) -> float:
@@ -258,7 +285,7 @@ def budget_chart(curve: pd.DataFrame, needed: int | None) -> alt.LayerChart:
         needed: labels that suffice, if any number does.
     """
     x = alt.X("labels:Q", title="labels", scale=alt.Scale(type="log", base=2, nice=False))
-    y = alt.Y("mean:Q", title="average precision on other minutes", scale=alt.Scale(domain=[0, 1]))
+    y = alt.Y("mean:Q", title="average precision", scale=alt.Scale(domain=[0, 1]))
     layers: list[alt.Chart] = [
         alt.Chart(curve).mark_area(color=RELEVANT, opacity=0.2).encode(x=x, y=alt.Y("low:Q"), y2="high:Q"),
         alt.Chart(curve)

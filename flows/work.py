@@ -177,8 +177,8 @@ def _finish_camera(
 def _submit_retrieval(
     work: Work, camera: str, todo: Sequence[tuple[DayPlan, DaySteps]], scored: PrefectFuture[list[Receipt]]
 ) -> list[PrefectFuture[list[Receipt]]]:
-    """Nothing is sent where no head is in service."""
-    if not any(steps.heads for _, steps in todo):
+    """Nothing is sent where no head is in service, and none was taken out of it."""
+    if not any(steps.heads or steps.retired for _, steps in todo):
         return []
     return [retrieve.submit(work.root, camera, todo, wait_for=[scored])]  # type: ignore[call-overload]  # as above
 

@@ -1,8 +1,9 @@
 """What counts now: the newest word of the ledgers on every file, recording and statement."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from lake.ledger import FINISHED, Ledger, newest
@@ -10,7 +11,10 @@ from lake.ledger import FINISHED, Ledger, newest
 
 @dataclass(frozen=True)
 class Output:
-    """A file that counts: the newest word of the ledger on a step, a camera's day and a scope names it."""
+    """A file that counts: the newest word of the ledger on a step, a camera's day and a scope names it.
+
+    `run_id` is the run that said so, which may have found it there.
+    """
 
     table: str
     campaign: str
@@ -18,6 +22,7 @@ class Output:
     day: date
     scope: str
     path: str
+    run_id: str
 
 
 def current_outputs(ledger: Ledger) -> list[Output]:
@@ -25,11 +30,28 @@ def current_outputs(ledger: Ledger) -> list[Output]:
     rows = [row for row in ledger.rows("runs").to_pylist() if row["status"] in FINISHED]
     latest = newest(rows, ("step", "campaign", "camera", "day", "scope"), "finished_at")
     outputs = [
-        Output(path.split("/", 1)[0], row["campaign"], row["camera"], row["day"], row["scope"], path)
+        Output(path.split("/", 1)[0], row["campaign"], row["camera"], row["day"], row["scope"], path, row["run_id"])
         for row in latest
         for path in row["outputs"]
     ]
     return sorted(outputs, key=lambda output: (output.table, output.campaign, output.camera, output.day, output.path))
+
+
+def runs_began(ledger: Ledger) -> dict[str, datetime]:
+    """When each run began at the latest: the second that it is named by, or its first row where that is earlier."""
+    began: dict[str, datetime] = {}
+    for row in ledger.rows("runs").select(["run_id", "started_at"]).to_pylist():
+        name, moment = row["run_id"], row["started_at"]
+        if name not in began:
+            began[name] = _named_moment(name) or moment
+        began[name] = min(began[name], moment)
+    return began
+
+
+def _named_moment(run_id: str) -> datetime | None:
+    with suppress(ValueError):
+        return datetime.strptime(run_id[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    return None
 
 
 def recordings_now(ledger: Ledger) -> list[dict[str, Any]]:

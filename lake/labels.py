@@ -10,16 +10,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
+import pyarrow as pa
+
 from infra.errors import ConfigurationError, UnknownNameError
 from infra.settings import NAME
-from lake.current import statements_now
+from lake.keys import short_hash
 from lake.ledger import Ledger, Statement
 
 Role = Literal["label", "truth"]
 ROLES = ("label", "truth")
 TABLE = "labels"
 UNDONE = "undone"
-"""Mark of a statement that restores what was said before it."""
+"""Mark of a statement that takes its author's newest word back; its value is what stands then, whoever said it."""
 
 
 @dataclass(frozen=True, order=True)
@@ -43,6 +45,13 @@ class UseCase:
                     f'"{value}" cannot name a {what}: begin with a letter or a digit, '
                     'and go on with letters, digits, space, ".", "_" and "-"'
                 )
+
+    @property
+    def head_name(self) -> str:
+        """Name of its head in the registry; two use cases never share one."""
+        parts = (self.camera, self.region, self.name)
+        plain = ".".join(parts)
+        return f"{plain}.{short_hash(parts)[:8]}" if any("." in part for part in parts) else plain
 
     def __str__(self) -> str:
         return f"{self.name} · {self.camera} · {self.region}"
@@ -110,29 +119,37 @@ def say_labels(ledger: Ledger, labels: Sequence[Label]) -> None:
 
 
 def labels_now(ledger: Ledger, *, role: Role = "label", each_author: bool = False) -> list[Label]:
-    """The labels that count, in order of campaign, camera and key.
+    """The labels that count, in order of campaign, camera, key and author.
 
     Args:
         ledger: of the lake.
         role: which ones.
-        each_author: the newest word of every author; else of all authors together the newest.
+        each_author: the newest standing word of every author; else of all authors together the newest.
     """
-    rows = statements_now(ledger, TABLE, each_author=each_author)
-    return [_label(row) for row in rows if row["key"].startswith(f"{role}/")]
+    found: list[Label] = []
+    for words in _standing(ledger).values():
+        newest = {label.author: label for label in words} if each_author else {"": words[-1]}
+        found += [newest[author] for author in sorted(newest) if newest[author].role == role]
+    return found
 
 
 def undo_label(ledger: Ledger, author: str, use_case: UseCase) -> Label | None:
-    """Take back the newest standing word of `author` on a use case: what they said of the span before counts again.
+    """Take back the newest standing word of `author` on a use case: what was said of the span before counts again.
 
     Returns:
         The label that was taken back; None where there is nothing left to take back.
     """
-    words = _standing(ledger, author, use_case)
-    if not words:
+    own = [
+        (label, words)
+        for words in _standing(ledger).values()
+        for label in words
+        if (label.author, label.use_case, label.role) == (author, use_case, "label")
+    ]
+    if not own:
         return None
-    last = max((stack[-1] for stack in words.values()), key=lambda label: label.said_at)
-    before = words[last.key, last.campaign][:-1]
-    value = {**_value(before[-1]), UNDONE: True} if before else None
+    last, words = max(own, key=lambda item: item[0].said_at)
+    left = [label for label in words if label is not last]
+    value = {**_value(left[-1]), UNDONE: True} if left else None
     ledger.say(TABLE, [replace(_statement(last), value=value, said_at=datetime.now(UTC))])
     return last
 
@@ -143,21 +160,26 @@ def take_back(ledger: Ledger, labels: Sequence[Label], author: str) -> None:
     ledger.say(TABLE, [replace(_statement(label), author=author, value=None, said_at=now) for label in labels])
 
 
-def _standing(ledger: Ledger, author: str, use_case: UseCase) -> dict[tuple[str, str], list[Label]]:
-    """What an author has said of each span, oldest first, less what they have undone."""
-    stacks: dict[tuple[str, str], list[Label]] = {}
-    for row in ledger.rows(TABLE).to_pylist():
-        if row["author"] != author or row["camera"] != use_case.camera:
-            continue
-        stack = stacks.setdefault((row["key"], row["campaign"]), [])
+def _standing(ledger: Ledger) -> dict[tuple[str, str, str], list[Label]]:
+    """What stands of each campaign, camera and key, oldest first: every word less those that were taken back."""
+    standing: dict[tuple[str, str, str], list[Label]] = ledger.derived(TABLE, _replayed)
+    return standing
+
+
+def _replayed(rows: pa.Table) -> dict[tuple[str, str, str], list[Label]]:
+    words: dict[tuple[str, str, str], list[Label]] = {}
+    for row in sorted(rows.to_pylist(), key=lambda row: row["said_at"]):
+        said = words.setdefault((row["campaign"], row["camera"], row["key"]), [])
         value = json.loads(row["value"])
         if value is None:
-            stack.clear()
+            said.clear()
         elif value.get(UNDONE):
-            del stack[-1:]
+            own = [place for place, label in enumerate(said) if label.author == row["author"]]
+            if own:
+                del said[own[-1]]
         else:
-            stack.append(_label({**row, "value": value}))
-    return {key: stack for key, stack in stacks.items() if stack and stack[0].use_case == use_case}
+            said.append(_label({**row, "value": value}))
+    return {key: words[key] for key in sorted(words) if words[key]}
 
 
 def _statement(label: Label) -> Statement:

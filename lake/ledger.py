@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -67,6 +67,7 @@ class Ledger:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._read: dict[str, dict[str, pa.Table]] = {}
+        self._derived: dict[tuple[str, Callable[[pa.Table], Any]], tuple[tuple[str, ...], Any]] = {}
 
     def record(self, rows: Sequence[RunRow]) -> None:
         """Append rows to `runs`, all at once."""
@@ -96,6 +97,15 @@ class Ledger:
             except FileNotFoundError:
                 continue  # merged into a file that was not there when we listed
         raise LakeError(f"the ledger {table} changes faster than it can be read; try again")
+
+    def derived(self, table: str, make: Callable[[pa.Table], Any]) -> Any:
+        """`make` of the rows of a ledger table; made again when there are other files, and only then."""
+        names = tuple(self._store.names(table))
+        known = self._derived.get((table, make))
+        if known is None or known[0] != names:
+            known = names, make(self.rows(table))
+            self._derived[table, make] = known
+        return known[1]
 
     def _rows(self, table: str, names: Sequence[str]) -> pa.Table:
         schema = TABLES[table].schema

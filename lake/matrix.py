@@ -6,9 +6,10 @@ wherever the lake is. What an older matrix holds already is taken from there, so
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from infra.errors import LakeError
-from lake.current import Output, current_outputs
+from lake.current import Output, current_outputs, runs_began
 from lake.keys import short_hash
 from lake.ledger import Ledger
 from lake.matrix_file import DamagedFileError, MatrixFile, new_matrix, open_matrix
@@ -41,6 +42,8 @@ ORDER = ("taken_at", "recording_id", "index")
 COLUMNS = ("day", "recording_id", "index", "from_us", "to_us", "taken_at")
 
 Vectors = NDArray[np.float32]
+Outlines = Callable[[], Mapping[tuple[str, str], datetime]]
+"""Gives, by camera and region, since when a region has another outline than before; others are absent."""
 Progress = Callable[[int, int], None]
 """Told rows done, and rows in all."""
 
@@ -101,12 +104,15 @@ class Matrices:
         store: the lake.
         ledger: of the lake; it says which files count.
         folder: local, for the matrices; several processes may share it.
+        outlines: asked each time; what was embedded by a run that began before a region was drawn anew does not count,
+            until a run has found or made it for the present outline. None: all that is current counts.
     """
 
-    def __init__(self, store: Store, ledger: Ledger, folder: Path) -> None:
-        self._store, self._ledger, self._folder = store, ledger, folder
+    def __init__(self, store: Store, ledger: Ledger, folder: Path, outlines: Outlines | None = None) -> None:
+        self._store, self._ledger, self._folder, self._outlines = store, ledger, folder, outlines
         self._opened: dict[BlockName, Block] = {}
-        self._counting: tuple[list[str], dict[BlockName, list[str]]] = ([], {})
+        self._counted: tuple[list[str], Mapping[tuple[str, str], datetime]] = ([], {})
+        self._counting: dict[BlockName, list[str]] = {}
 
     def spaces(self) -> list[str]:
         """Spaces in which there are vectors, in order."""
@@ -151,14 +157,23 @@ class Matrices:
 
     def _paths(self) -> dict[BlockName, list[str]]:
         """Files that count, by block, in order of name."""
-        listed = self._store.names("runs")
-        if listed != self._counting[0]:
-            found: dict[BlockName, list[str]] = {}
-            for output in current_outputs(self._ledger):
-                if output.table == "embeddings":
-                    found.setdefault(_name_of(output), []).append(output.path)
-            self._counting = listed, {name: sorted(set(paths)) for name, paths in found.items()}
-        return self._counting[1]
+        state = self._store.names("runs"), {} if self._outlines is None else dict(self._outlines())
+        if state != self._counted:
+            found: dict[BlockName, set[str]] = {}
+            for output, name in self._embedded(state[1]):
+                found.setdefault(name, set()).add(output.path)
+            self._counted, self._counting = state, {name: sorted(paths) for name, paths in found.items()}
+        return self._counting
+
+    def _embedded(self, drawn: Mapping[tuple[str, str], datetime]) -> Iterator[tuple[Output, BlockName]]:
+        began = runs_began(self._ledger) if drawn else {}
+        for output in current_outputs(self._ledger):
+            if output.table == "embeddings":
+                name = _name_of(output)
+                since = drawn.get((name.camera, name.region))
+                # Runs are named by the second.
+                if since is None or began[output.run_id] >= since.replace(microsecond=0):
+                    yield output, name
 
     def _block(self, name: BlockName, paths: Sequence[str], progress: Progress | None) -> Block:
         key = short_hash(["matrix", VERSION, *paths])
@@ -217,7 +232,9 @@ def _newest(target: Path) -> MatrixFile | None:
     """What was there for the block before; None where nothing usable was."""
     with suppress(OSError):
         older = sorted(target.parent.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime, reverse=True)
-        return _opened(older[0]) if older else None
+        file = _opened(older[0]) if older else None
+        # Also what was made under another version lies there.
+        return file if file is not None and file.about.get("version") == VERSION else None
     return None
 
 
@@ -296,7 +313,10 @@ def _build(target: Path, sources: Sequence[_Source], paths: Sequence[str], progr
     places[order] = np.arange(len(order))
     dimension = next(source.dimension for source in sources if source.rows.num_rows)
     done = 0
-    with new_matrix(target, rows.take(order), dimension, {"paths": list(paths)}) as (vectors, norms):
+    with new_matrix(target, rows.take(order), dimension, {"version": VERSION, "paths": list(paths)}) as (
+        vectors,
+        norms,
+    ):
         for source in sources:
             for unit, lengths in source.pieces():
                 here = places[done : done + len(unit)]

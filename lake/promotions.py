@@ -21,7 +21,10 @@ def promote(ledger: Ledger, kind: str, name: str, version: str, author: str, cam
 
 
 def retire(ledger: Ledger, kind: str, name: str, author: str, camera: str) -> None:
-    """Take a head out of service; its versions stay in the registry, and what it found in the lake's files."""
+    """Take a head out of service; what it found counts no more from the next night on.
+
+    Its versions stay in the registry, and its files in the lake: put into service again, they count again.
+    """
     ledger.say(TABLE, [Statement(f"{kind}/{name}", author, None, camera=camera)])
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
+from infra.errors import ConfigurationError
 from lake.current import statements_now
 from lake.labels import Span, UseCase
 from lake.ledger import Ledger, Statement
@@ -24,6 +25,10 @@ class View:
     seconds: float
     author: str
     said_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __post_init__(self) -> None:
+        if not self.author:
+            raise ConfigurationError("a look has an author; name one")
 
 
 @dataclass(frozen=True)

@@ -220,6 +220,24 @@ def find_events(from_us: Times, to_us: Times, scores: NDArray[Any], rule: EventR
     return [series.event(int(first), int(last)) for first, last in zip(*series.bounds(rule), strict=True)]
 
 
+def speaks_until(from_us: Times, to_us: Times, reach_us: int) -> Times:
+    """int64 (N,): until when each sample speaks: up to the next one, but no further than it reaches.
+
+    A sampled picture lasts a fraction of a second and stands for the time to the next sample. Where none follows within
+    the reach, it stands for the usual distance of samples, or the reach if that is shorter. A span that lasts longer
+    than all that, as snippets do, keeps its own end.
+
+    Args:
+        from_us, to_us: int64 (N,), spans in order of their start.
+        reach_us: longest time that a sample speaks for, in microseconds.
+    """
+    steps = np.diff(from_us)
+    usual_us = min(int(np.median(steps)), reach_us) if len(steps) else reach_us
+    following = np.append(from_us[1:], from_us[-1:] + reach_us + 1)
+    alone = following - from_us > reach_us
+    return np.asarray(np.maximum(to_us, np.where(alone, from_us + usual_us, following)), dtype=np.int64)
+
+
 def _apart(from_us: Times, to_us: Times, gap_us: int) -> NDArray[np.bool_]:
     """True where nothing before comes within `gap_us` of anything from here on; the first place is True."""
     reached = np.maximum.accumulate(to_us[:-1])

@@ -28,7 +28,7 @@ BIN = 256
 """Rows of which the highest stands for all when the best are looked for."""
 USUAL_ROWS = 100_000
 """Rows whose median stands for all."""
-DIP = 0.25
+DIP = 2 / 3
 """Share of the way from a moment's best score down to the usual one within which hits belong to it."""
 MOST_HITS = 20_000
 """Hits that are grouped at most; where so many are alike, moments may be told shorter than they are."""
@@ -113,10 +113,11 @@ class Ranking:
         return len(self.scores) - left_out
 
     @cached_property
-    def usual(self) -> float:
-        """Median score; 0 where nothing can be found."""
-        seen = self.scores[np.isfinite(self.scores)]
-        return float(np.median(seen[:: max(1, len(seen) // USUAL_ROWS)])) if len(seen) else 0.0
+    def usual(self) -> tuple[float, ...]:
+        """Median score of each part: another region or camera is alike or unlike as a whole; 0 of an empty one."""
+        return tuple(
+            _median(self.scores[begin:end]) for begin, end in zip(self._begins[:-1], self._begins[1:], strict=True)
+        )
 
     @cached_property
     def _begins(self) -> Indices:
@@ -259,11 +260,17 @@ def _rank(known: Group) -> tuple[float, int, int]:
     return -known.score, known.part, known.row
 
 
+def _median(scores: Scores) -> float:
+    seen = scores[:: max(1, len(scores) // USUAL_ROWS)]
+    seen = seen[np.isfinite(seen)]
+    return float(np.median(seen)) if len(seen) else 0.0
+
+
 def group(ranking: Ranking, spans: Sequence[tuple[Indices, Indices]], count: int, gap_us: int) -> tuple[Group, ...]:
     """Group hits into moments, best first.
 
-    A moment is a peak of the scores in time: hits of one matrix no more than `gap_us` apart that lie less than a
-    quarter of the way from its best score down to what is usual (the median of all scores). Two peaks are one moment
+    A moment is a peak of the scores in time: hits of one matrix no more than `gap_us` apart that lie less than
+    two thirds of the way from its best score down to what is usual there (the median of its matrix). Two peaks are one moment
     where the valley between them is no deeper than that; what lies deeper belongs to no moment and keeps peaks apart.
 
     Args:
@@ -285,11 +292,7 @@ def group(ranking: Ranking, spans: Sequence[tuple[Indices, Indices]], count: int
         hits = ranking.best(min(wanted, MOST_HITS))
         for number, (part, row, score) in enumerate(list(_rows(hits))[taken:]):
             # Further down no hit belongs to one of the best `count` moments.
-            if (
-                number % LOOK_EVERY == 0
-                and len(groups) >= count
-                and score < groups.depth(groups.best()[count - 1].score)
-            ):
+            if number % LOOK_EVERY == 0 and len(groups) >= count and score < groups.depth(groups.best()[count - 1]):
                 return tuple(groups.best()[:count])
             groups.add(part, row, spans[part], score)
         taken = len(hits)
@@ -314,7 +317,7 @@ class _Basin:
 class _Groups:
     """Moments as hits come in, the best first; basins of each matrix stand in order of time."""
 
-    def __init__(self, gap_us: int, usual: float) -> None:
+    def __init__(self, gap_us: int, usual: Sequence[float]) -> None:
         self._gap_us, self._usual = gap_us, usual
         self._of_part: dict[int, list[_Basin]] = {}
         self._best: list[Group] | None = None
@@ -323,9 +326,9 @@ class _Groups:
     def __len__(self) -> int:
         return self._count
 
-    def depth(self, score: float) -> float:
-        """Down to where hits belong to a moment whose best score is `score`."""
-        return score - DIP * max(0.0, score - self._usual)
+    def depth(self, moment: Group) -> float:
+        """Down to where hits belong to a moment."""
+        return moment.score - DIP * max(0.0, moment.score - self._usual[moment.part])
 
     def add(self, part: int, row: int, spans: tuple[Indices, Indices], score: float) -> None:
         from_us, to_us = int(spans[0][row]), int(spans[1][row])
@@ -344,7 +347,7 @@ class _Groups:
         touched = [
             at
             for at in range(low, high)
-            if score >= self.depth(basins[at].moment.score) and self._meets(basins[at].moment, hit)
+            if score >= self.depth(basins[at].moment) and self._meets(basins[at].moment, hit)
         ]
         home = touched[0] if touched else low
         if touched:

@@ -298,10 +298,12 @@ class DaySteps:
     """The stills that tell whether the camera was moved, in order of `since`."""
     heads: tuple[HeadPlan, ...] = ()
     """Retrieval heads in service of the camera."""
+    retired: tuple[Step, ...] = ()
+    """Of each head out of service whose files count until this step is in the ledger; it gives none."""
 
     @property
     def all(self) -> tuple[Step, ...]:
-        return (self.health, *self.fits, self.score, *self.retrieves, self.summarise, self.publish)
+        return (self.health, *self.fits, self.score, *self.retrieves, *self.retired, self.summarise, self.publish)
 
     @property
     def retrieves(self) -> tuple[Step, ...]:

@@ -27,6 +27,7 @@ from infra.settings import SummaryTable
 from lake.store import Store
 from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Recording
 from tasks.receipts import Receipt, reason_of
+from tasks.steps import Published, published
 from tasks.summarise import recordings_of_day
 from workspace.indexes import load_index
 from workspace.opened import Workspace
@@ -49,7 +50,9 @@ def publish_day(workspace: Workspace, day: DayPlan, steps: DaySteps, decode_thre
     """The task's work for one day, without an orchestrator."""
     step, began = steps.publish, time.perf_counter()
     status, decoded_s, message = "skipped", 0.0, ""
-    if not step.exists:
+    # What lacked the same heads' files when it was published is not made again for nothing.
+    there_now = Published(step.key, _lacking(workspace.store, steps))
+    if not step.exists and published(workspace, day.place) != there_now:
         try:
             decoded_s = _Publication(workspace, day, steps, decode_threads).write()
             status = "done"
@@ -80,7 +83,8 @@ class _Publication:
         self._recordings = {recording.recording_id: recording for recording in recordings_of_day(day)}
         self._segments = _rows(workspace.store, steps.summarise.outputs[0], "taken_at")
         self._chosen = [row for row in self._segments if row["chosen"]]
-        found_by = (steps.score, *steps.retrieves)
+        self._lacking = _lacking(workspace.store, steps)
+        found_by = (steps.score, *(step for step in steps.retrieves if step.scope not in self._lacking))
         self._events = [row for step in found_by for row in _rows(workspace.store, step.outputs[1], "rank")]
         self._stills: dict[str, Rgb] = {}
         self._sizes: dict[str, Size] = {}
@@ -235,7 +239,8 @@ class _Publication:
             "campaign": place.campaign,
             "camera": place.camera,
             "day": place.day.isoformat(),
-            "partial": self._is_partial(),
+            "partial": bool(self._lacking) or self._is_partial(),
+            "lacking": list(self._lacking),
             "video": SUMMARY if entries else "",
             "contact": CONTACT if sheet else "",
             "duration_s": sum(entry["to_us"] - entry["from_us"] for entry in entries) / 1e6,
@@ -310,6 +315,11 @@ def _told_entry(entry: Row) -> Row:
         "reason": entry["chosen"],
         "keyframe": entry["still"],
     }
+
+
+def _lacking(store: Store, steps: DaySteps) -> tuple[str, ...]:
+    """Heads whose step did not come to its end: what they find is not known yet."""
+    return tuple(step.scope for step in steps.retrieves if not all(map(store.exists, step.outputs)))
 
 
 def _rows(store: Store, path: str, order: str) -> list[Row]:

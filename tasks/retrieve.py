@@ -17,9 +17,9 @@ from prefect import task
 from footage.health import is_moved
 from lake.schema import TABLES
 from lake.vectors import Embeddings, read_embeddings
-from models.events import Event, EventRule, find_events
+from models.events import Event, EventRule, find_events, speaks_until
 from models.heads.retrieval import RetrievalHead, Sigmoid, retrieval_head
-from tasks.heads import KIND
+from tasks.heads import KIND, SUSPENDED, SUSPENDED_FOR
 from tasks.health import Displaced, displacements
 from tasks.plan import DayPlan, DaySteps, HeadPlan
 from tasks.receipts import Receipt, reason_of
@@ -36,7 +36,9 @@ def retrieve(root: str, label: str, days: Sequence[tuple[DayPlan, DaySteps]]) ->
 
 def retrieve_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Receipt]:
     """The task's work for one day, without an orchestrator; what exists is not made again."""
-    receipts = []
+    receipts = [
+        Receipt(day.place, step.name, step.scope, step.key, "skipped", message=step.remark) for step in steps.retired
+    ]
     for plan in steps.heads:
         step, began = plan.step, time.perf_counter()
         status, rows, message = "skipped", 0, step.remark
@@ -72,7 +74,7 @@ def _apply(workspace: Workspace, day: DayPlan, steps: DaySteps, plan: HeadPlan) 
     scores, message = TABLES["scores"].schema.empty_table(), ""
     rows: list[dict[str, Any]] = []
     if plan.suspended:
-        message = f"suspended: {plan.suspended}"
+        message = f"{SUSPENDED}: {plan.suspended}"
     else:
         serving = _load(workspace, plan)
         displaced = displacements(workspace, day, steps.references, serving.reference)
@@ -80,7 +82,7 @@ def _apply(workspace: Workspace, day: DayPlan, steps: DaySteps, plan: HeadPlan) 
         snippets = snippets.take(np.flatnonzero(~_under_moved_view(snippets, displaced)))
         message = _told(workspace, displaced)
         if len(snippets):
-            scores, rows = _score(day, plan, serving, snippets)
+            scores, rows = _score(day, plan, serving, snippets, workspace.settings.reach_s)
     # Events first: scores that are there mean that the step is done.
     write_rows(workspace.store, plan.step.outputs[1], "events", day.place, rows)
     workspace.store.write_table(plan.step.outputs[0], scores)
@@ -106,7 +108,7 @@ def _load(workspace: Workspace, plan: HeadPlan) -> _Serving:
 
 
 def _score(
-    day: DayPlan, plan: HeadPlan, serving: _Serving, snippets: Embeddings
+    day: DayPlan, plan: HeadPlan, serving: _Serving, snippets: Embeddings, reach_s: float
 ) -> tuple[pa.Table, list[dict[str, Any]]]:
     margins = serving.head.score(snippets.vectors)
     calibration = serving.calibration
@@ -116,7 +118,8 @@ def _score(
         "flagged": margins > serving.rule.threshold,
     }
     named = (serving.use_case, plan.version, serving.region)
-    events = find_events(snippets.from_us, snippets.to_us, margins, serving.rule)
+    until_us = speaks_until(snippets.from_us, snippets.to_us, round(reach_s * 1e6))
+    events = find_events(snippets.from_us, until_us, margins, serving.rule)
     ranked: list[Event] = sorted(events, key=lambda event: (-event.peak_score, event.from_us))
     rows = [
         {**event_row(day.place, snippets, *named, event, serving.rule.threshold), "rank": rank, "alarm": False}
@@ -148,6 +151,6 @@ def _told(workspace: Workspace, displaced: Sequence[Displaced]) -> str:
     since, share = moved[0]
     how = "shows another view" if share >= 1 else f"has moved by {100 * share:.1f} % of the picture's width"
     return (
-        f"suspended for {len(moved)} of {len(displaced)} stills, from {since.astimezone(workspace.settings.zone):%H:%M} "
+        f"{SUSPENDED_FOR} {len(moved)} of {len(displaced)} stills, from {since.astimezone(workspace.settings.zone):%H:%M} "
         f"on: the camera {how} since the head was trained; draw the region again and train it there"
     )

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tasks.heads import STEP
+from tasks.heads import STEP, SUSPENDED, SUSPENDED_FOR
 from tasks.receipts import Receipt
 from workspace.opened import Workspace
 
@@ -22,17 +22,21 @@ def standing_matters(workspace: Workspace, receipts: Sequence[Receipt]) -> list[
     for camera in sorted({receipt.place.camera for receipt in finished}):
         mine = [receipt for receipt in finished if receipt.place.camera == camera]
         newest = max(receipt.place.day for receipt in mine)
-        retrieved = [item for item in mine if item.step == STEP and item.place.day == newest]
-        lines += _moved(workspace, camera, mine, has_heads=bool(retrieved))
+        suspended = [item for item in mine if item.place.day == newest and _is_suspended(item)]
+        by_view = {item.scope for item in suspended if item.message.startswith(SUSPENDED_FOR)}
+        lines += _moved(workspace, camera, mine, suspended=sorted(by_view))
         reasons: dict[str, set[str]] = {}
-        for item in retrieved:
-            if item.message:
-                reasons.setdefault(item.message, set()).add(item.scope)
+        for item in suspended:
+            reasons.setdefault(item.message, set()).add(item.scope)
         lines += [f"camera {camera}: {', '.join(sorted(names))} {why}" for why, names in reasons.items()]
     return lines
 
 
-def _moved(workspace: Workspace, camera: str, receipts: Sequence[Receipt], *, has_heads: bool) -> list[str]:
+def _is_suspended(receipt: Receipt) -> bool:
+    return receipt.step == STEP and receipt.message.startswith(SUSPENDED)
+
+
+def _moved(workspace: Workspace, camera: str, receipts: Sequence[Receipt], *, suspended: Sequence[str]) -> list[str]:
     """The line of a camera whose last stills of all show that it was moved; the first of them tells since when."""
     since: datetime | None = None
     value, newest = 0.0, max(receipt.place.day for receipt in receipts)
@@ -57,7 +61,7 @@ def _moved(workspace: Workspace, camera: str, receipts: Sequence[Receipt], *, ha
         if value >= UNMATCHED
         else f"moved by {100 * value:.1f} % of the picture's width"
     )
-    heads = "; its region heads are suspended" if has_heads else ""
+    heads = f"; heads suspended: {', '.join(suspended)}" if suspended else ""
     moment = _clock(since, workspace.settings.zone, newest)
     return [
         f"camera {camera}: {how} since {moment}{heads} — draw its regions again, on a picture of now, or put it back"

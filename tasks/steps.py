@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from footage.regions import WHOLE
 from lake.keys import Place, step_key
-from tasks.heads import plan_heads
+from tasks.heads import CameraHeads
 from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Reference, RegionPlan, Step, keys_of, made, paths_of
 from tasks.references import find_references, references_within
 from workspace.opened import Workspace
@@ -25,10 +25,13 @@ def plan_camera(workspace: Workspace, days: Sequence[DayPlan], chosen: Collectio
     Returns:
         The steps of the chosen days, in order of day. Each depends on the days before it.
     """
+    if not days:
+        return []
     planned: list[tuple[DayPlan, DaySteps]] = []
+    heads = CameraHeads(workspace, days[0].place.camera)
     references = find_references(workspace, days)
     for day in sorted(days, key=lambda day: (day.place.day, day.place.campaign)):
-        planned.append((day, _plan_steps(workspace, day, planned, chosen, references)))
+        planned.append((day, _plan_steps(workspace, day, planned, chosen, references, heads)))
     return [steps for day, steps in planned if day.place in chosen]
 
 
@@ -38,6 +41,7 @@ def _plan_steps(
     planned: Sequence[tuple[DayPlan, DaySteps]],
     chosen: Collection[Place],
     references: Sequence[Reference],
+    camera_heads: CameraHeads,
 ) -> DaySteps:
     settings, place = workspace.settings, day.place
     novelty, summary = settings.novelty, settings.summary
@@ -71,11 +75,12 @@ def _plan_steps(
     made_of = [score.key, *keys_of(frames), *keys_of(looks), *keys_of(normals)]
     summarise = step("summarise", "", chosen_by, made_of, ("segments",))
     shown_by = {"summary": summary.model_dump(mode="json"), "time_zone": settings.site.time_zone}
-    heads = plan_heads(workspace, day, held_against) if place in chosen else ()
+    heads = camera_heads.plan(day, held_against) if place in chosen else ()
+    retired = camera_heads.retired(place) if place in chosen else ()
     made_by = [score.key, summarise.key, *(head.step.key for head in heads)]
     publish = step("publish", "", shown_by, made_by, ())
-    publish = replace(publish, exists=published_key(workspace, place) == publish.key)
-    return DaySteps(place, health, regions, score, summarise, publish, paths_of(normals), held_against, heads)
+    publish = replace(publish, exists=published(workspace, place) == Published(publish.key))
+    return DaySteps(place, health, regions, score, summarise, publish, paths_of(normals), held_against, heads, retired)
 
 
 def _plan_regions(
@@ -108,10 +113,24 @@ def _plan_regions(
     return tuple(regions), keys
 
 
-def published_key(workspace: Workspace, place: Place) -> str:
-    """Key of the step that published a camera's day; empty where nothing is published or it cannot be read."""
+@dataclass(frozen=True)
+class Published:
+    """What a camera's day was published from.
+
+    Attributes:
+        key: of the step; empty where nothing is published or it cannot be read.
+        lacking: heads whose files were not there then, in order; the day is published again when they are.
+    """
+
+    key: str = ""
+    lacking: tuple[str, ...] = ()
+
+
+def published(workspace: Workspace, place: Place) -> Published:
+    """What the present publication of a camera's day was made from."""
     folder = workspace.site.published_folder / place.campaign / place.camera / place.day.isoformat()
     try:
-        return str(json.loads((folder / "summary.json").read_text(encoding="utf-8"))["key"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+        told = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        return Published(str(told["key"]), tuple(told.get("lacking", ())))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Published()

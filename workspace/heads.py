@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from footage.regions import WHOLE
+from footage.registration import is_telling
 from infra.errors import ConfigurationError
 from lake.current import current_outputs
 from lake.labels import UseCase
 from lake.promotions import in_service, promote, retire
 from lake.stills import read_stills
 from workspace.opened import Workspace
+from workspace.regions import regions_now
 from workspace.session import EPOCH, Ranking, Review
-from workspace.training import KIND, head_name, save_head
+from workspace.training import KIND, save_head
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,16 @@ def save_review(review: Review, ranking: Ranking, author: str) -> str:
         raise ConfigurationError(
             "a head needs labels of both kinds: mark something relevant and something not relevant"
         )
-    spec = review.encoder.spec
+    case, spec = review.use_case, review.encoder.spec
+    drawn = next(
+        (one.region for one in regions_now(review.workspace.ledger, case.camera) if one.name == case.region), None
+    )
+    known = next((one for one in review.workspace.regions(case.camera) if one.name == case.region), None)
+    if case.region != WHOLE.name and (drawn is None or known is None or drawn.geometry != known.geometry):
+        raise ConfigurationError(
+            f"region {case.region} of camera {case.camera} was drawn anew since this review was opened: "
+            "its vectors are of the old outline; embed the new one, open the review again and save"
+        )
     return save_head(
         review.workspace,
         review.use_case,
@@ -50,19 +62,22 @@ def save_review(review: Review, ranking: Ranking, author: str) -> str:
         ranking.trained,
         author,
         metrics_of(ranking),
-        _reference(review, ranking),
+        _reference(review),
+        review.samples.rule,
     )
 
 
 def heads_of(workspace: Workspace, use_case: UseCase) -> list[SavedHead]:
     """The versions of a use case's head, newest first."""
-    name = head_name(use_case)
+    name = use_case.head_name
     serving = in_service(workspace.ledger, KIND).get(name)
     found = []
     for kind, known, version in workspace.registry.versions():
         if (kind, known) == (KIND, name):
             card, _ = workspace.registry.load(kind, known, version)
             labels = card["labels"]
+            if UseCase(**card["use_case"]) != use_case:
+                continue
             found.append(
                 SavedHead(
                     version,
@@ -80,45 +95,52 @@ def heads_of(workspace: Workspace, use_case: UseCase) -> list[SavedHead]:
 
 def put_into_service(workspace: Workspace, use_case: UseCase, version: str | None, author: str) -> None:
     """Put a version into service, or the one that serves out of it."""
-    name = head_name(use_case)
+    name = use_case.head_name
     if version is None:
         retire(workspace.ledger, KIND, name, author, use_case.camera)
     else:
         promote(workspace.ledger, KIND, name, version, author, use_case.camera)
 
 
-def _reference(review: Review, ranking: Ranking) -> NDArray[np.uint8]:
-    """What the camera showed about the newest labelled moment: the nearest still of that campaign.
+def _reference(review: Review) -> NDArray[np.uint8]:
+    """What the camera showed about the newest labelled moment: the nearest still of that day that shows enough.
 
     The night holds every later still against it: a head is of no use where the camera looks elsewhere.
 
     Raises:
-        ConfigurationError: there is no still of that campaign.
+        ConfigurationError: there is no such still.
     """
-    campaign, at_us = max(_labelled(review, ranking), key=lambda labelled: labelled[1])
-    camera = review.use_case.camera
-    paths = [
-        output.path
+    campaign, moment = _newest_labelled(review)
+    camera, day = review.use_case.camera, moment.astimezone(review.workspace.settings.zone).date()
+    outputs = [
+        output
         for output in current_outputs(review.workspace.ledger)
         if (output.table, output.campaign, output.camera) == ("stills", campaign, camera)
     ]
-    moment = EPOCH + timedelta(microseconds=at_us)
-    stills = list(read_stills(review.workspace.store, paths))
-    if not stills:
-        raise ConfigurationError(
-            f"there is no still of camera {camera} in campaign {campaign} that tells whether it is moved later; "
-            f'run "afterwatch backfill --campaign {campaign} --camera {camera}", then save again'
-        )
-    return min(stills, key=lambda still: (max(still.taken_at - moment, moment - still.until), still.taken_at)).picture
+    # A recording belongs to the day it starts on: the moment may lie in one that began the day before.
+    for days in ({day, day - timedelta(days=1)}, {output.day for output in outputs}):
+        paths = [output.path for output in outputs if output.day in days]
+        stills = [still for still in read_stills(review.workspace.store, paths) if is_telling(still.picture)]
+        if stills:
+            return min(
+                stills, key=lambda still: (max(still.taken_at - moment, moment - still.until), still.taken_at)
+            ).picture
+    raise ConfigurationError(
+        f"there is no still of camera {camera} in campaign {campaign} that would tell when it is moved later; "
+        f'run "afterwatch backfill --campaign {campaign} --camera {camera}", then save again'
+    )
 
 
-def _labelled(review: Review, ranking: Ranking) -> list[tuple[str, int]]:
-    """Campaign and time, microseconds since 1970, of the newest row of each campaign that trained the head."""
-    if ranking.trained is None:
-        return []
-    samples = {**review.others(review.labels()), review.campaign: review.samples}
-    marks = ranking.trained.marks
-    return [(name, int(samples[name].block.from_us[marks[name].rows[-1]])) for name in ranking.trained.campaigns]
+def _newest_labelled(review: Review) -> tuple[str, datetime]:
+    """Campaign and moment of the newest label of the use case that a vector is there for."""
+    labels = review.labels()
+    samples = {**review.others(labels), review.campaign: review.samples}
+    for label in sorted(labels, key=lambda label: label.said_at, reverse=True):
+        mine = samples.get(label.campaign)
+        rows = np.empty(0, dtype=np.int64) if mine is None else mine.rows_within(label.span)
+        if mine is not None and len(rows):
+            return label.campaign, EPOCH + timedelta(microseconds=int(mine.block.from_us[rows[0]]))
+    raise ConfigurationError("nothing is labelled yet; mark something relevant and something not relevant")
 
 
 def metrics_of(ranking: Ranking) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infra.errors import ConfigurationError
-from lake.labels import Label, Span, labels_now
+from lake.labels import Label, labels_now
 from lake.reviews import views_of
 from models.heads.retrieval import RetrievalSettings
 from models.reviewing import ReviewCurve, cohen_kappa, recall_by_minutes
@@ -27,9 +27,15 @@ def recall_curve(review: Review, truth_name: str) -> ReviewCurve:
         review: of one campaign.
         truth_name: name under which the truth is known.
     """
-    true = [label.span for label in review.truth(truth_name) if label.relevant]
-    looked = [view.span for view in views_of(review.workspace.ledger, review.use_case, review.campaign)]
-    return recall_by_minutes(_on_the_clock(review, true), _on_the_clock(review, looked))
+    told = [review.clock_span_us(label.span) for label in review.truth(truth_name) if label.relevant]
+    true = [span for span in told if span is not None]
+    looked = [
+        review.slice_span_us(row)
+        for view in views_of(review.workspace.ledger, review.use_case, review.campaign)
+        if (row := review.row_of(view.span)) is not None
+    ]
+    spans = (np.array(some, dtype=np.int64).reshape(-1, 2) for some in (true, looked))
+    return recall_by_minutes(*spans)
 
 
 @dataclass(frozen=True)
@@ -80,10 +86,9 @@ def _agreement(
     spans = [np.array([review.slice_span_us(row) for row in of], dtype=np.int64).reshape(-1, 2) for of in rows]
     told = cohen_kappa(spans[0], np.array(answers[0]), spans[1], np.array(answers[1]))
     conflicts = []
-    for one, other in told.conflicts.tolist():
+    for one in told.conflicts[:, 0].tolist():
         yes, no = (first[0], second[0]) if answers[0][one] else (second[0], first[0])
         conflicts.append(Conflict(rows[0][one], yes, no))
-        del other
     return PairAgreement(first[0], second[0], len(told.pairs), told.share, told.kappa, tuple(conflicts))
 
 
@@ -184,9 +189,3 @@ def _blocks(campaigns: Sequence[Samples]) -> NDArray[np.int64]:
     shortest_us = min(int(begin[-1] - begin[0]) for begin in begins)
     length_us = next((length for length in (DAY_US, HOUR_US) if shortest_us >= 2 * length), BLOCK_US)
     return np.concatenate([begin // length_us + number * 2**40 for number, begin in enumerate(begins)])
-
-
-def _on_the_clock(review: Review, spans: Sequence[Span]) -> NDArray[np.int64]:
-    """int64 (M, 2): spans in microseconds since 1970; those that no vector covers are left out."""
-    told = [review.clock_span_us(span) for span in spans]
-    return np.array([span for span in told if span is not None], dtype=np.int64).reshape(-1, 2)

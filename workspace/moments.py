@@ -1,9 +1,13 @@
 """Pictures and short videos of a moment, decoded from the recording when somebody asks for them."""
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
@@ -18,6 +22,7 @@ from infra.errors import FootageError
 from lake.current import recordings_now
 from lake.keys import short_hash
 from lake.labels import Span
+from lake.ledger import Ledger
 from workspace.indexes import load_index
 from workspace.opened import Workspace
 
@@ -45,13 +50,30 @@ def source_of(workspace: Workspace, recording_id: str) -> Source:
         FootageError: its file is gone.
     """
     gone = recording_id[:12]
-    for row in recordings_now(workspace.ledger):
-        if row["recording_id"] == recording_id:
-            path = workspace.site.footage_root / row["path"]
-            if row["status"] in ("ready", "partial") and path.is_file():
-                return Source(recording_id, path, row["path"])
-            gone = row["path"]
+    for row in _recordings(workspace).get(recording_id, ()):
+        path = workspace.site.footage_root / row["path"]
+        if row["status"] in ("ready", "partial") and path.is_file():
+            return Source(recording_id, path, row["path"])
+        gone = row["path"]
     raise FootageError(f"footage is gone: {gone}; bring it back to see its pictures")
+
+
+Rows = dict[str, list[dict[str, Any]]]
+_KNOWN: WeakKeyDictionary[Ledger, tuple[list[str], Rows]] = WeakKeyDictionary()
+"""Recordings by content, and the ledger's files they were read from: files never change."""
+
+
+def _recordings(workspace: Workspace) -> Rows:
+    """The newest row of each path by its content; read again only after an ingest."""
+    # Listed before they are read: what comes between is read the next time.
+    names = workspace.store.names("recordings")
+    known = _KNOWN.get(workspace.ledger)
+    if known is None or known[0] != names:
+        rows: Rows = {}
+        for row in recordings_now(workspace.ledger):
+            rows.setdefault(row["recording_id"], []).append(row)
+        known = _KNOWN[workspace.ledger] = (names, rows)
+    return known[1]
 
 
 def strip(
@@ -88,6 +110,8 @@ def clip(workspace: Workspace, source: Source, span: Span, region: Region) -> Pa
     folder.mkdir(parents=True, exist_ok=True)
     told = [source.recording_id, span.from_us, span.to_us, region.outline, CLIP_WIDTH, CLIP_RATE_HZ]
     path = folder / f"{short_hash(told)}.mp4"
+    with suppress(OSError):  # not there yet, or another user's
+        os.utime(path)
     if path.is_file():
         return path
     index = load_index(workspace.store, source.recording_id)
@@ -128,6 +152,9 @@ def _outlined(picture: Picture, region: Region) -> Rgb:
 
 
 def _forget_oldest(folder: Path) -> None:
-    clips = sorted(folder.glob("*.mp4"), key=lambda path: path.stat().st_mtime)
-    for path in clips[:-KEPT_CLIPS]:
+    clips = []
+    for path in folder.glob("*.mp4"):
+        with suppress(FileNotFoundError):  # another session tidies up too
+            clips.append((path.stat().st_mtime_ns, path))
+    for _, path in sorted(clips)[:-KEPT_CLIPS]:
         path.unlink(missing_ok=True)

@@ -121,6 +121,22 @@ def region_versions(ledger: Ledger, camera: str) -> list[SaidRegion]:
     return sorted((_said(row) for row in rows), key=lambda said: said.said_at)
 
 
+def drawn_anew(ledger: Ledger) -> dict[tuple[str, str], datetime]:
+    """Since when regions have the outline they have, by camera and name; those that never had another are absent.
+
+    Of a region that was taken back it is the outline it had last. Drawing the same outline once more changes nothing.
+    """
+    last: dict[tuple[str, str], str] = {}
+    since: dict[tuple[str, str], datetime] = {}
+    rows = sorted(ledger.rows(TABLE).to_pylist(), key=lambda row: row["said_at"])
+    for said in map(_said, rows):
+        if said.region is not None:
+            name, outline = (said.camera, said.name), said.region.geometry
+            if last.setdefault(name, outline) != outline:
+                last[name], since[name] = outline, said.said_at
+    return since
+
+
 def outline_said(value: Any) -> tuple[tuple[Point, ...], datetime | None]:
     """Outline and moment of a decoded value that takes nothing back, in either of its forms.
 

@@ -11,6 +11,7 @@ from models.search import Group, Searched, Similarity, group, rank
 from workspace.opened import Workspace
 from workspace.queries import EPOCH, MICROSECOND, Filters, Query, microseconds
 from workspace.query_vectors import QueryEncoder
+from workspace.regions import drawn_anew
 
 MOMENTS = 20
 GAP_S = 5.0
@@ -64,8 +65,13 @@ class Found:
 
 
 def open_matrices(workspace: Workspace) -> Matrices:
-    """The site's vectors as matrices, kept in its state folder."""
-    return Matrices(workspace.store, workspace.ledger, workspace.site.state_folder / "matrices")
+    """The site's vectors as matrices, kept in its state folder; of each region, those of its present outline."""
+    return Matrices(
+        workspace.store,
+        workspace.ledger,
+        workspace.site.state_folder / "matrices",
+        lambda: drawn_anew(workspace.ledger),
+    )
 
 
 class Searcher:

@@ -8,11 +8,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
 from itertools import zip_longest
 from typing import Literal, get_args
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from infra.errors import ConfigurationError, UnknownNameError
@@ -25,7 +25,8 @@ from models.heads.retrieval import RetrievalSettings
 from models.labelling import disputed, middles, suggest
 from models.reviewing import missed_upper_bound
 from workspace.opened import PlannedEncoder, Workspace
-from workspace.training import RULE, Marks, Rows, Samples, Trained, mark, train
+from workspace.search import open_matrices
+from workspace.training import Marks, Rows, Samples, Trained, mark, train
 
 Order = Literal["suggested", "most relevant", "in time", "audit", "disputed"]
 ORDERS: tuple[Order, ...] = get_args(Order)
@@ -46,6 +47,7 @@ class Ranking:
         probability: float32 (N,), calibrated; None where there are too few labels.
         threshold: above which a row counts as relevant; None while similarity ranks.
         events: the relevant moments, in order of time.
+        flagged: bool (N,), rows inside a relevant moment; none while similarity ranks.
         marks: the campaign's own labels as rows.
         seconds: that fitting and scoring took.
     """
@@ -55,15 +57,9 @@ class Ranking:
     probability: NDArray[np.float32] | None
     threshold: float | None
     events: tuple[Event, ...]
+    flagged: NDArray[np.bool_]
     marks: Marks
     seconds: float
-
-    @property
-    def flagged(self) -> NDArray[np.bool_]:
-        """bool (N,): rows inside a relevant moment, or above the threshold; none while similarity ranks."""
-        if self.scores is None or self.threshold is None:
-            return np.zeros(0 if self.scores is None else len(self.scores), dtype=np.bool_)
-        return self.scores > self.threshold
 
 
 @dataclass(frozen=True)
@@ -112,7 +108,10 @@ class Audit:
     """What a random sample of unflagged slices says about what was missed.
 
     Attributes:
-        drawn, answered, relevant: slices of the sample, those labelled since, and those found relevant.
+        drawn: slices of the sample.
+        answered: of these, in the order drawn, those up to the first that nobody has looked at since: so many of a
+            random sample are a random sample themselves.
+        relevant: answered slices that are relevant; a slice that was looked at and skipped counts as one.
         unflagged: slices the sample was drawn from.
         share, slices: upper bounds at 95 % confidence of the relevant share, and of the number, among `unflagged`.
         left: rows still to be answered.
@@ -147,14 +146,14 @@ def open_review(
     Args:
         workspace: the site.
         use_case: what is looked for.
-        campaign: None: the one with the newest label of the use case, else the newest embedded.
+        campaign: None: the one with the newest label of the use case, else the last by name.
         encoder: None: the first that has embedded the region, frame encoders before others.
 
     Raises:
         ConfigurationError: the region is not embedded.
         UnknownNameError: there is no such campaign or encoder.
     """
-    matrices = Matrices(workspace.store, workspace.ledger, workspace.site.state_folder / "matrices")
+    matrices = open_matrices(workspace)
     camera, region = use_case.camera, use_case.region
     names = {name for planned in workspace.encoders for name in matrices.names(planned.spec.space)}
     places = sorted(place for place, *where in names if where == [camera, region])
@@ -165,7 +164,9 @@ def open_review(
         )
     if campaign is None:
         labels = [label for label in labels_now(workspace.ledger) if label.use_case == use_case]
-        newest = max((label for label in labels if label.campaign in places), key=lambda label: label.day, default=None)
+        newest = max(
+            (label for label in labels if label.campaign in places), key=lambda label: label.said_at, default=None
+        )
         campaign = places[-1] if newest is None else newest.campaign
     if campaign not in places:
         raise UnknownNameError(f"campaign with vectors of {camera}, {region}", campaign, places)
@@ -209,19 +210,16 @@ class Review:
     def block(self) -> Block:
         return self.samples.block
 
-    def _samples(self, campaign: str) -> Samples:
-        block = self._matrices.block(self.encoder.spec.space, campaign, self.use_case.camera, self.use_case.region)
-        return Samples.of(block)
+    def _block(self, campaign: str) -> Block:
+        return self._matrices.block(self.encoder.spec.space, campaign, self.use_case.camera, self.use_case.region)
 
-    @cached_property
+    def _samples(self, campaign: str) -> Samples:
+        return Samples.of(self._block(campaign), self.workspace.settings.reach_s)
+
+    @property
     def until_us(self) -> Rows:
-        """int64 (N,): until when each row speaks for the camera: the next row, but no longer than a sample reaches."""
-        block, reach_us = self.block, round(self.workspace.settings.reach_s * 1e6)
-        steps = np.diff(block.from_us)
-        usual_us = int(np.median(steps)) if len(steps) else reach_us
-        following = np.append(block.from_us[1:], block.from_us[-1:] + usual_us)
-        near = np.minimum(following, block.from_us + np.where(following - block.from_us > reach_us, usual_us, reach_us))
-        return np.asarray(np.maximum(near, np.minimum(block.to_us, following)))
+        """int64 (N,): until when each row speaks for the camera; see `Samples`."""
+        return self.samples.until_us
 
     # What was said.
 
@@ -286,12 +284,9 @@ class Review:
         return EPOCH + timedelta(microseconds=middle_us)
 
     def clock_span_us(self, span: Span) -> tuple[int, int] | None:
-        """A span in microseconds since 1970; None where no vector covers it."""
-        rows = self.samples.rows_within(span)
-        if not len(rows):
-            return None
-        origin_us = int(self.block.from_us[rows[0]]) - self.samples.span(int(rows[0])).from_us
-        return origin_us + span.from_us, origin_us + span.to_us
+        """A span in microseconds since 1970, whether or not vectors cover it; None where no recording is known by it."""
+        origin_us = self._ledger.derived("recordings", _origins_us).get(span.recording_id)
+        return None if origin_us is None else (origin_us + span.from_us, origin_us + span.to_us)
 
     def slice_span_us(self, row: int) -> tuple[int, int]:
         """The temporal slice that a row is in, in microseconds since 1970."""
@@ -308,10 +303,13 @@ class Review:
         """Fit on every label that counts and score every row; what was computed for the same labels is remembered."""
         settings = settings or RetrievalSettings()
         labels = self.labels()
-        known = (settings, tuple((label.key, label.campaign, label.relevant) for label in labels))
-        if self._known is None or self._known[0] != known:
-            self._known = (known, self._rank(labels, settings))
-        return self._known[1]
+        asked = (settings, tuple((label.key, label.campaign, label.relevant, label.said_at) for label in labels))
+        known = self._known
+        if known is None or known[0] != asked:
+            # Several people share a review: what is remembered may be another's before it is read again.
+            known = (asked, self._rank(labels, settings))
+            self._known = known
+        return known[1]
 
     def _rank(self, labels: Sequence[Label], settings: RetrievalSettings) -> Ranking:
         began = time.perf_counter()
@@ -321,16 +319,21 @@ class Review:
             for campaign, samples in self.others(labels).items()
         ]
         marked = [(self.samples, here), *elsewhere]
+        flagged = np.zeros(len(self.block.norms), dtype=np.bool_)
         if not any(marks.relevant.any() for _, marks in marked):
-            return Ranking(None, None, None, None, (), here, time.perf_counter() - began)
+            return Ranking(None, None, None, None, (), flagged, here, time.perf_counter() - began)
         trained = train(marked, settings)
         head = trained.fitted.head
         scores = head.score_unit(self.block.vectors)
         events: tuple[Event, ...] = ()
         if head.threshold is not None:
-            events = tuple(find_events(self.block.from_us, self.block.to_us, scores, RULE.at(head.threshold)))
+            rule = self.samples.rule.at(head.threshold)
+            events = tuple(find_events(self.block.from_us, self.until_us, scores, rule))
+        for event in events:
+            flagged |= (self.block.from_us < event.to_us) & (self.until_us > event.from_us)
         probability = trained.fitted.probability(scores)
-        return Ranking(trained, scores, probability, head.threshold, events, here, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        return Ranking(trained, scores, probability, head.threshold, events, flagged, here, seconds)
 
     def others(self, labels: Sequence[Label]) -> dict[str, Samples]:
         """Samples of the other campaigns that labels speak of, as far as they are embedded in this space."""
@@ -338,8 +341,12 @@ class Review:
         embedded = set(self._matrices.names(self.encoder.spec.space))
         case = self.use_case
         wanted = [name for name in names if (name, case.camera, case.region) in embedded]
-        self._elsewhere = {name: self._elsewhere.get(name) or self._samples(name) for name in wanted}
-        return self._elsewhere
+        fresh = {}
+        for name in wanted:
+            known, key = self._elsewhere.get(name), self._block(name).key
+            fresh[name] = known if known is not None and known.block.key == key else self._samples(name)
+        self._elsewhere = fresh
+        return fresh
 
     def moments(self, ranking: Ranking) -> list[FoundMoment]:
         """The relevant moments, in order of time."""
@@ -436,10 +443,11 @@ class Review:
             spent_s=sum(view.seconds for view in views_of(self._ledger, self.use_case, self.campaign)),
         )
 
-    def _looked_slices(self) -> Rows:
-        spans = [view.span for view in views_of(self._ledger, self.use_case, self.campaign)]
-        labels = [label for label in self.labels() if label.campaign == self.campaign]
-        spans += [Span(label.recording_id, label.from_us, label.to_us) for label in labels]
+    def _looked_slices(self, since: datetime = EPOCH) -> Rows:
+        views = views_of(self._ledger, self.use_case, self.campaign)
+        spans = [view.span for view in views if view.said_at >= since]
+        labels = [label for label in self.labels() if label.campaign == self.campaign and label.said_at >= since]
+        spans += [label.span for label in labels]
         looked: list[Rows] = [np.empty(0, dtype=np.int64)]
         looked += [self.samples.slices[self.samples.rows_within(span)] for span in dict.fromkeys(spans)]
         return np.unique(np.concatenate(looked))
@@ -474,25 +482,36 @@ class Review:
         draw = audit_of(self._ledger, self.use_case, self.campaign)
         if draw is None:
             return None
-        said = {
-            (label.recording_id, label.from_us, label.to_us): label.relevant
-            for label in self.labels()
-            if label.campaign == self.campaign
-        }
-        answers = [said.get((span.recording_id, span.from_us, span.to_us)) for span in draw.spans]
-        rows = [self.row_of(span) for span, given in zip(draw.spans, answers, strict=True) if given is None]
-        answered = [given for given in answers if given is not None]
-        bound = missed_upper_bound(sum(answered), len(answered), draw.unflagged)
+        answers = self._answers_since(draw.said_at)
+        looked = self._looked_slices(since=draw.said_at)
+        rows = [row for row in (self.row_of(span) for span in draw.spans) if row is not None]
+        counted = relevant = 0
+        for row in rows:
+            number = int(self.samples.slices[row])
+            if number not in answers and number not in looked:
+                break
+            counted += 1
+            relevant += answers.get(number, True)
+        bound = missed_upper_bound(relevant, counted, draw.unflagged)
         return Audit(
             drawn=len(draw.spans),
-            answered=len(answered),
-            relevant=sum(answered),
+            answered=counted,
+            relevant=relevant,
             unflagged=draw.unflagged,
             share=bound.share,
             slices=bound.count,
-            left=tuple(row for row in rows if row is not None),
+            left=tuple(row for row in rows if int(self.samples.slices[row]) not in answers),
             said_at=draw.said_at,
         )
+
+    def _answers_since(self, moment: datetime) -> dict[int, bool]:
+        """The newest answer of each slice that was given after a moment, wherever in the slice."""
+        answers: dict[int, bool] = {}
+        for label in sorted(self.labels(), key=lambda label: label.said_at):
+            if label.campaign == self.campaign and label.said_at >= moment:
+                for number in np.unique(self.samples.slices[self.samples.rows_within(label.span)]):
+                    answers[int(number)] = label.relevant
+        return answers
 
 
 def _union_s(from_us: Rows, to_us: Rows) -> float:
@@ -502,3 +521,15 @@ def _union_s(from_us: Rows, to_us: Rows) -> float:
     reached = np.maximum.accumulate(to_us)
     begins = np.maximum(from_us, np.concatenate([from_us[:1], reached[:-1]]))
     return float(np.maximum(to_us - begins, 0).sum() / 1e6)
+
+
+def _origins_us(recordings: pa.Table) -> dict[str, int]:
+    """True start of every recording that was ever known, by its content, in microseconds since 1970."""
+    rows = sorted(
+        recordings.select(["recording_id", "started_at", "seen_at"]).to_pylist(), key=lambda row: row["seen_at"]
+    )
+    return {
+        row["recording_id"]: (row["started_at"] - EPOCH) // timedelta(microseconds=1)
+        for row in rows
+        if row["started_at"]
+    }

@@ -1,7 +1,7 @@
 """From labels to a retrieval head: which vectors a label speaks of, the training set, the fit, the registry."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version as distribution_version
@@ -15,7 +15,7 @@ from lake.keys import short_hash
 from lake.labels import Label, Span, UseCase
 from lake.matrix import Block
 from lake.promotions import promote
-from models.events import EventRule
+from models.events import EventRule, speaks_until
 from models.heads.retrieval import Fitted, RetrievalSettings, fit_retrieval
 from models.labelling import propagate, temporal_slices
 from workspace.opened import Workspace
@@ -23,6 +23,8 @@ from workspace.opened import Workspace
 KIND = "retrieval"
 BLOCK_US = 60_000_000
 """Length of the temporal blocks over which heads are cross-validated: neighbours in time stay on one side."""
+GAP_S = 2.0
+"""Time without samples that ends a slice."""
 RULE = EventRule(threshold=0.0, minimum_s=1.0, merge_gap_s=3.0, smooth_s=3.0)
 """How margins become moments, unless a head's card says otherwise."""
 
@@ -35,35 +37,59 @@ class Samples:
 
     Attributes:
         block: the vectors, in order of time.
+        until_us: int64 (N,), until when each row speaks for the camera, microseconds since 1970.
         slices: int64 (N,), number of each row's temporal slice, rising with time.
     """
 
     block: Block
+    until_us: Rows
     slices: Rows
 
     @classmethod
-    def of(cls, block: Block) -> "Samples":
-        return cls(block, temporal_slices(block.vectors, block.from_us, block.to_us))
+    def of(cls, block: Block, reach_s: float) -> "Samples":
+        """Samples of a block whose pictures speak for at most `reach_s` seconds each."""
+        until_us = speaks_until(block.from_us, block.to_us, round(reach_s * 1e6))
+        step_s = _step_s(block)
+        return cls(block, until_us, temporal_slices(block.vectors, block.from_us, until_us, gap_s=max(GAP_S, step_s)))
 
     @property
     def slice_count(self) -> int:
         return int(self.slices[-1]) + 1 if len(self.slices) else 0
 
     @cached_property
-    def _recordings(self) -> dict[str, tuple[Rows, Rows, Rows]]:
-        """By recording: its rows, and the spans in it that they speak for."""
+    def rule(self) -> EventRule:
+        """How margins become moments: `RULE`, across at least the distance of samples."""
+        return replace(RULE, merge_gap_s=max(RULE.merge_gap_s, _step_s(self.block)))
+
+    @cached_property
+    def _recordings(self) -> dict[str, tuple[Rows, Rows, Rows, Rows]]:
+        """By recording: its rows; begin and end of their spans in it; until when they speak."""
         ids = np.asarray(self.block.rows["recording_id"].to_pylist(), dtype=object)
         begins, ends = (np.asarray(self.block.rows[name].to_numpy(), dtype=np.int64) for name in ("from_us", "to_us"))
+        untils = begins + self.until_us - self.block.from_us
         names, codes = np.unique(ids, return_inverse=True) if len(ids) else (ids, np.empty(0, dtype=np.int64))
         mine = {str(name): np.flatnonzero(codes == code) for code, name in enumerate(names)}
-        return {name: (rows, begins[rows], ends[rows]) for name, rows in mine.items()}
+        return {name: (rows, begins[rows], ends[rows], untils[rows]) for name, rows in mine.items()}
 
     def rows_within(self, span: Span) -> Rows:
-        """int64 (M,): rows that speak for a part of `span`."""
+        """int64 (M,): the rows that a span speaks of.
+
+        That is the row whose span it is; else those whose middle lies in it; else, where it is shorter than the
+        distance of samples, the one that speaks for its middle.
+        """
         if span.recording_id not in self._recordings:
             return np.empty(0, dtype=np.int64)
-        rows, begins, ends = self._recordings[span.recording_id]
-        return rows[(begins < span.to_us) & (ends > span.from_us)]
+        rows, begins, ends, untils = self._recordings[span.recording_id]
+        same: Rows = rows[(begins == span.from_us) & (ends == span.to_us)]
+        if len(same):
+            return same
+        middles = (begins + ends) // 2
+        within: Rows = rows[(middles >= span.from_us) & (middles < span.to_us)]
+        if len(within):
+            return within
+        middle = (span.from_us + span.to_us) // 2
+        speaking: Rows = rows[(begins <= middle) & (untils > middle)]
+        return speaking[-1:]
 
     def span(self, row: int) -> Span:
         """What a row speaks for, in its recording."""
@@ -73,7 +99,7 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Marks:
-    """What labels say of a campaign's rows: one answer per temporal slice and side.
+    """What labels say of a campaign's rows: one answer for each temporal slice.
 
     Attributes:
         rows: int64 (L,), the row that stands for each label, rising.
@@ -114,9 +140,14 @@ class Trained:
         return np.empty(0)
 
 
+def _step_s(block: Block) -> float:
+    """Usual distance of samples in seconds."""
+    return float(np.median(np.diff(block.from_us))) / 1e6 if len(block) > 1 else 0.0
+
+
 def mark(samples: Samples, labels: Iterable[Label]) -> Marks:
-    """Find the rows that labels speak of; of equal answers within a slice, one counts."""
-    chosen: dict[tuple[int, bool], int] = {}
+    """Find the rows that labels speak of; of the answers within a slice, the newest counts."""
+    chosen: dict[int, tuple[int, bool]] = {}
     counted, lost = 0, []
     for label in sorted(labels, key=lambda label: (label.said_at, label.key)):
         hit = samples.rows_within(label.span)
@@ -126,8 +157,8 @@ def mark(samples: Samples, labels: Iterable[Label]) -> Marks:
         counted += 1
         for number in np.unique(samples.slices[hit]):
             of_slice = hit[samples.slices[hit] == number]
-            chosen[int(number), label.relevant] = int(of_slice[len(of_slice) // 2])
-    order = sorted((row, answer) for (_, answer), row in chosen.items())
+            chosen[int(number)] = int(of_slice[len(of_slice) // 2]), label.relevant
+    order = sorted(chosen.values())
     return Marks(
         np.array([row for row, _ in order], dtype=np.int64),
         np.array([answer for _, answer in order], dtype=np.bool_),
@@ -175,6 +206,7 @@ def save_head(
     author: str,
     metrics: dict[str, Any],
     reference: NDArray[np.uint8],
+    rule: EventRule,
 ) -> str:
     """Keep a head in the registry and put it into service: the next night applies it to new recordings.
 
@@ -199,7 +231,7 @@ def save_head(
         "encoder": encoder,
         "geometry": regions[use_case.region].geometry,
         "settings": asdict(trained.settings),
-        "rule": asdict(RULE),
+        "rule": asdict(rule),
         "labels": {
             "relevant": int(answers.sum()),
             "irrelevant": int((~answers).sum()),
@@ -215,15 +247,10 @@ def save_head(
     digest = {name: [str(value.dtype), list(value.shape), value.tobytes().hex()] for name, value in arrays.items()}
     told = {key: card[key] for key in ("kind", "use_case", "space", "geometry", "settings", "rule")}
     version = short_hash([told, digest])
-    name = head_name(use_case)
+    name = use_case.head_name
     workspace.registry.save(KIND, name, version, card, arrays)
     promote(workspace.ledger, KIND, name, version, author, use_case.camera)
     return version
-
-
-def head_name(use_case: UseCase) -> str:
-    """Name of a use case's head in the registry."""
-    return f"{use_case.camera}.{use_case.region}.{use_case.name}"
 
 
 def _with_neighbours(

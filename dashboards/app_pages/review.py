@@ -10,19 +10,20 @@ import streamlit as st
 from dashboards.app_pages.moment_media import moment_clip, moment_pictures
 from dashboards.app_pages.review_details import show_details
 from dashboards.app_pages.review_parts import (
+    NO_AUTHOR,
+    attempt,
     chosen_review,
+    identity_of,
     review_settings,
-    true_spans,
-    truth_choice,
+    tell_problem,
 )
+from dashboards.app_pages.review_timeline import show_timeline
 from dashboards.app_pages.shared import empty_state, facts, workspace
 from dashboards.queries import camera_days
-from dashboards.review_charts import IRRELEVANT, PICKED, RELEVANT, TRUTH, Strip, days_chart, shades
-from dashboards.wording import clock_text, day_text, duration_text, share_text
+from dashboards.wording import clock_text, day_text, duration_text, moment_text, share_text
 from lake.labels import Span
 from workspace.session import ORDERS, Order, Progress, Ranking, Review
 
-CHART = "review_timeline"
 QUEUE = 12
 STRIP = 7
 STRIP_WIDTH = 240
@@ -50,13 +51,16 @@ def main() -> None:
     if chosen is None:
         return
     review, who = chosen
+    tell_problem()
+    if not who:
+        st.error(NO_AUTHOR, icon=":material/person:")
     ranking = review.ranking(review_settings())
     progress = review.progress(ranking)
     _figures(review, ranking, progress)
     order = _order()
     queue = review.queue(order, QUEUE, ranking, _skipped())
     row = _current(queue, review)
-    _timeline(review, ranking, row)
+    show_timeline(review, ranking, row, _go_to)
     left, right = st.columns([13, 7], gap="medium")
     with left:
         if row is None:
@@ -73,9 +77,12 @@ def _figures(review: Review, ranking: Ranking, progress: Progress) -> None:
     negative = len(ranking.marks.relevant) - positive
     found = "–" if ranking.threshold is None else str(len(ranking.events))
     audit = review.audit()
-    missed = "–"
-    if audit is not None and audit.answered:
-        missed = f"≤ {share_text(audit.share, 1)} "
+    missed, drawn = "–", "Draw one in the Audit tab below."
+    if audit is not None:
+        at = moment_text(audit.said_at, review.workspace.settings.zone)
+        drawn = f"Drawn {at}: it speaks of the head as it was then. Draw a new one once much was labelled since."
+        if audit.answered:
+            missed = f"≤ {share_text(audit.share, 1)}"
     facts(
         ("Labels", f"{positive} relevant · {negative} not", "One answer counts per slice of near-duplicates."),
         ("Moments found", found, "Relevant moments, once there are relevant and irrelevant labels."),
@@ -89,8 +96,8 @@ def _figures(review: Review, ranking: Ranking, progress: Progress) -> None:
         (
             "Missed at most",
             missed,
-            "Of the time that was not flagged, at 95 % confidence, from the audit's random sample. "
-            "Draw one in the Audit tab below.",
+            "Relevant share of the slices that were not flagged, at 95 % confidence, from the audit's random sample. "
+            f"{drawn}",
         ),
     )
 
@@ -113,8 +120,9 @@ def _current(queue: Sequence[int], review: Review) -> int | None:
 def _arrive(review: Review) -> None:
     """Go where a link leads, once."""
     at = st.query_params.get("at")
-    if at and st.session_state.get("review_arrived") != at:
-        st.session_state["review_arrived"] = at
+    arrived = (identity_of(review), at)
+    if at and st.session_state.get("review_arrived") != arrived:
+        st.session_state["review_arrived"] = arrived
         with suppress(ValueError):
             moment = datetime.fromisoformat(at)
             st.session_state["review_row"] = review.row_at(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
@@ -153,73 +161,32 @@ def _spent() -> float:
 
 
 def _answer(review: Review, row: int, relevant: bool, who: str) -> None:
-    review.answer(row, relevant, who, _spent())
-    _next()
+    with attempt("Not saved"):
+        review.answer(row, relevant, who, _spent())
+        _next()
 
 
 def _skip(review: Review, row: int, who: str) -> None:
-    review.look(row, who, _spent())
-    _skipped().append(row)
-    _next()
+    with attempt("Not saved"):
+        review.look(row, who, _spent())
+        _skipped().append(row)
+        _next()
 
 
 def _undo(review: Review, who: str) -> None:
-    label = review.undo(who)
-    if label is None:
-        st.toast("There is nothing of yours to take back.", icon=":material/undo:")
-        return
-    row = review.row_of(label.span) if label.campaign == review.campaign else None
-    st.session_state["review_row"] = row
-    st.toast("Taken back: " + ("relevant" if label.relevant else "not relevant"), icon=":material/undo:")
+    with attempt("Not taken back"):
+        label = review.undo(who)
+        if label is None:
+            st.toast("There is nothing of yours to take back.", icon=":material/undo:")
+            return
+        row = review.row_of(label.span) if label.campaign == review.campaign else None
+        st.session_state["review_row"] = row
+        st.toast("Taken back: " + ("relevant" if label.relevant else "not relevant"), icon=":material/undo:")
 
 
 def _order() -> Order:
     asked = st.session_state.get("review_order") or "suggested"
     return asked if asked in ORDERS else "suggested"
-
-
-def _timeline(review: Review, ranking: Ranking, row: int | None) -> None:
-    block = review.block
-    truth_name = truth_choice(review)
-    truth = None
-    if truth_name:
-        truth = true_spans(review, truth_name)
-    strip = Strip(
-        block.from_us,
-        review.until_us,
-        shades(ranking.scores, ranking.threshold, len(block.norms)),
-        list(zip(ranking.marks.rows.tolist(), ranking.marks.relevant.tolist(), strict=True)),
-        truth,
-        row,
-    )
-    zone = review.workspace.settings.zone
-    st.altair_chart(days_chart(strip, zone), key=CHART, on_select=_picked, selection_mode=[PICKED], width="stretch")
-    _legend(truth is not None, ranking)
-
-
-def _picked() -> None:
-    selection = st.session_state.get(CHART)
-    points = selection["selection"].get(PICKED) if selection else None
-    if points:
-        _go_to(int(points[0]["row"]))
-
-
-def _legend(with_truth: bool, ranking: Ranking) -> None:
-    swatch = '<span style="display:inline-block;width:0.8em;height:0.8em;border-radius:2px;background:{};"></span>'
-    parts = [f"{swatch.format(RELEVANT)} relevant", f"{swatch.format(IRRELEVANT)} not relevant"]
-    parts += [
-        '<span style="color:#D55E00">▲</span> you said relevant',
-        '<span style="color:#56B4E9">■</span> you said not',
-    ]
-    if with_truth:
-        parts.append(f"{swatch.format(TRUTH)} known to be true")
-    if ranking.trained is None:
-        parts.append("mark one relevant moment to begin: everything is then ranked by likeness to it")
-    elif ranking.threshold is None:
-        parts.append("ranked by likeness; mark something <b>not</b> relevant and a classifier takes over")
-    else:
-        parts.append(f"fitted and scored in {ranking.seconds:.2f} s")
-    st.html(f'<div style="font-size:0.85rem;opacity:0.8">{" &ensp; ".join(parts)}</div>')
 
 
 def _nothing_left(order: Order, review: Review) -> None:
@@ -272,7 +239,7 @@ def _pictures(review: Review, recording_id: str, times_us: tuple[int, ...]) -> t
 
 def _badges(ranking: Ranking, row: int, said: dict[int, bool]) -> str:
     if row in said:
-        return ":orange-badge[you: relevant]" if said[row] else ":blue-badge[you: not relevant]"
+        return ":orange-badge[labelled relevant]" if said[row] else ":blue-badge[labelled not relevant]"
     if ranking.scores is None or ranking.threshold is None:
         return ""
     return ":orange-badge[flagged]" if ranking.scores[row] > ranking.threshold else ":gray-badge[not flagged]"
@@ -288,6 +255,7 @@ def _score_words(ranking: Ranking, row: int) -> str:
 
 
 def _buttons(review: Review, row: int, who: str) -> None:
+    hint = None if who else NO_AUTHOR
     with st.container(horizontal=True, gap="small"):
         st.button(
             "Relevant",
@@ -297,6 +265,8 @@ def _buttons(review: Review, row: int, who: str) -> None:
             type="primary",
             on_click=_answer,
             args=(review, row, True, who),
+            disabled=not who,
+            help=hint,
         )
         st.button(
             "Not relevant",
@@ -305,6 +275,8 @@ def _buttons(review: Review, row: int, who: str) -> None:
             shortcut="N",
             on_click=_answer,
             args=(review, row, False, who),
+            disabled=not who,
+            help=hint,
         )
         st.button(
             "Skip",
@@ -313,6 +285,8 @@ def _buttons(review: Review, row: int, who: str) -> None:
             shortcut="S",
             on_click=_skip,
             args=(review, row, who),
+            disabled=not who,
+            help=hint,
         )
         st.button(
             "Back",
@@ -322,7 +296,16 @@ def _buttons(review: Review, row: int, who: str) -> None:
             on_click=_back,
             disabled=not st.session_state.get("review_visited"),
         )
-        st.button("Undo", icon=":material/undo:", key="review_undo", shortcut="U", on_click=_undo, args=(review, who))
+        st.button(
+            "Undo",
+            icon=":material/undo:",
+            key="review_undo",
+            shortcut="U",
+            on_click=_undo,
+            args=(review, who),
+            disabled=not who,
+            help=hint,
+        )
 
 
 def _queue(review: Review, ranking: Ranking, queue: Sequence[int], order: Order, row: int | None) -> None:

@@ -8,10 +8,12 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.app_pages.review_measures import show_agreement, show_measures
+from dashboards.app_pages.review_parts import NO_AUTHOR, attempt
 from dashboards.app_pages.shared import Workspace
-from dashboards.wording import clock_text, count_text, day_text, duration_text, moment_text, share_text
+from dashboards.wording import clock_text, count_text, day_text, duration_text, moment_text, plain_text, share_text
 from infra.errors import AfterwatchError
-from lake.labels import take_back
+from lake.keys import short_hash
+from lake.labels import Label, take_back
 from workspace.event_files import FORMATS, Format
 from workspace.heads import heads_of, put_into_service, save_review
 from workspace.review_files import moments_file
@@ -19,26 +21,25 @@ from workspace.session import AUDIT_SLICES, Ranking, Review
 
 GoTo = Callable[[int], None]
 LISTED = 200
+TABS = "review_tab"
 NAMES: dict[Format, str] = {"csv": "CSV", "json": "JSON", "otio": "Timeline"}
 
 
 def show_details(shown: Workspace, review: Review, ranking: Ranking, who: str, go_to: GoTo) -> None:
-    names = ["Moments", "Labels", "Audit", "Disputed", "Reviewers", "Measures", "Head"]
-    moments, labels, audit, disputes, reviewers, measures, head = st.tabs(names)
-    with moments:
-        _moments(shown, review, ranking, go_to)
-    with labels:
-        _labels(review, who, go_to)
-    with audit:
-        _audit(review, ranking, who)
-    with disputes:
-        _disputes(review, ranking, go_to)
-    with reviewers:
-        show_agreement(review, go_to)
-    with measures:
-        show_measures(review, review.progress(ranking))
-    with head:
-        _head(shown, review, ranking, who)
+    shows: dict[str, Callable[[], None]] = {
+        "Moments": lambda: _moments(shown, review, ranking, go_to),
+        "Labels": lambda: _labels(review, who, go_to),
+        "Audit": lambda: _audit(review, ranking, who),
+        "Disputed": lambda: _disputes(review, ranking, go_to),
+        "Reviewers": lambda: show_agreement(review, go_to),
+        "Measures": lambda: show_measures(review, review.progress(ranking)),
+        "Head": lambda: _head(shown, review, ranking, who),
+    }
+    # What nobody looks at is not computed again after every answer.
+    for tab, show in zip(st.tabs(list(shows), key=TABS, on_change="rerun"), shows.values(), strict=True):
+        if tab.open:
+            with tab:
+                show()
 
 
 def _moments(shown: Workspace, review: Review, ranking: Ranking, go_to: GoTo) -> None:
@@ -110,6 +111,7 @@ def _labels(review: Review, who: str, go_to: GoTo) -> None:
         st.caption("Nothing is labelled yet.")
         return
     zone = review.workspace.settings.zone
+    count, labels = len(labels), labels[:LISTED]
     rows = [review.row_of(label.span) if label.campaign == review.campaign else None for label in labels]
     table = pd.DataFrame(
         [
@@ -122,27 +124,43 @@ def _labels(review: Review, who: str, go_to: GoTo) -> None:
             }
             for label, row in zip(labels, rows, strict=True)
         ]
-    ).head(LISTED)
+    )
+    listed = f", the newest {LISTED} listed" if count > LISTED else ""
     st.caption(
-        f"{count_text(len(labels), 'label')}. Every word stays in the ledger; the newest of a moment counts. "
+        f"{count_text(count, 'label')}{listed}. Every word stays in the ledger; the newest of a moment counts. "
         f"Import and export: `afterwatch labels --help`."
     )
     picked = st.dataframe(
         table,
         hide_index=True,
-        key="review_labels",
+        key=f"review_labels_{_list_key(labels)}",
         on_select="rerun",
         selection_mode="multi-row",
         height=min(420, 38 * (len(table) + 1)),
     )
     chosen = [position for position in picked.selection["rows"] if position < len(labels)]
     with st.container(horizontal=True):
-        if st.button("Go there", icon=":material/arrow_forward:", disabled=len(chosen) != 1 or rows[chosen[0]] is None):
-            go_to(int(rows[chosen[0]] or 0))
-            st.rerun()
-        if st.button("Take back", icon=":material/delete:", disabled=not chosen):
-            take_back(review.workspace.ledger, [labels[position] for position in chosen], who)
-            st.rerun()
+        row = rows[chosen[0]] if len(chosen) == 1 else None
+        st.button("Go there", icon=":material/arrow_forward:", disabled=row is None, on_click=go_to, args=(row,))
+        # The labels as they stand here, not their positions: by the next run somebody may have said more.
+        st.button(
+            "Take back",
+            icon=":material/delete:",
+            disabled=not chosen or not who,
+            on_click=_take_back,
+            args=(review, [labels[position] for position in chosen], who),
+            help=None if who else NO_AUTHOR,
+        )
+
+
+def _list_key(labels: list[Label]) -> str:
+    """Names a list of labels: positions chosen in one mean nothing in another."""
+    return short_hash([[label.key, label.campaign, label.author, label.said_at.isoformat()] for label in labels])
+
+
+def _take_back(review: Review, labels: list[Label], who: str) -> None:
+    with attempt("Not taken back"):
+        take_back(review.workspace.ledger, labels, who)
 
 
 def _audit(review: Review, ranking: Ranking, who: str) -> None:
@@ -167,7 +185,8 @@ def _audit(review: Review, ranking: Ranking, who: str) -> None:
             st.caption(
                 "Choose *audit* above the queue to answer the rest. The bound holds for what was drawn; the more you answer, the tighter it is."
             )
-    if st.button("Draw a sample" if audit is None else "Draw a new sample", icon=":material/casino:"):
+    word = "Draw a sample" if audit is None else "Draw a new sample"
+    if st.button(word, icon=":material/casino:", disabled=not who, help=None if who else NO_AUTHOR):
         try:
             review.draw_audit(ranking, who, seed=int(datetime.now(UTC).timestamp()))
         except AfterwatchError as error:
@@ -192,7 +211,7 @@ def _disputes(review: Review, ranking: Ranking, go_to: GoTo) -> None:
         [
             {
                 "moment": f"{day_text(review.place(row).day)}, {clock_text(review.moment(row), zone)}",
-                "you said": "relevant" if said[row] else "not relevant",
+                "labelled": "relevant" if said[row] else "not relevant",
                 "margin without it": round(margins[row], 2),
             }
             for row in rows
@@ -210,7 +229,11 @@ def _head(shown: Workspace, review: Review, ranking: Ranking, who: str) -> None:
     if ranking.trained is not None and ranking.trained.fitted.remark:
         st.caption(ranking.trained.fitted.remark)
     if st.button(
-        "Save and put into service", icon=":material/save:", type="primary", disabled=ranking.threshold is None
+        "Save and put into service",
+        icon=":material/save:",
+        type="primary",
+        disabled=ranking.threshold is None or not who,
+        help=None if who else NO_AUTHOR,
     ):
         try:
             version = save_review(review, ranking, who)
@@ -228,15 +251,22 @@ def _head(shown: Workspace, review: Review, ranking: Ranking, who: str) -> None:
             badge = ":green-badge[in service]" if head.in_service else ":gray-badge[kept]"
             st.markdown(
                 f"**{head.version[:8]}** {badge} :small[{head.relevant} relevant, {head.irrelevant} not · {head.encoder} · "
-                f"{head.author}, {moment_text(head.made_at, shown.zone)}]",
+                f"{plain_text(head.author)}, {moment_text(head.made_at, shown.zone)}]",
                 width="content",
             )
             word = "Take out of service" if head.in_service else "Put into service"
             st.button(
                 word,
                 key=f"review_head_{head.version}",
-                on_click=put_into_service,
-                args=(review.workspace, review.use_case, None if head.in_service else head.version, who),
+                on_click=_serve,
+                args=(review, None if head.in_service else head.version, who),
+                disabled=not who,
+                help=None if who else NO_AUTHOR,
             )
     if not rows:
         st.caption("No head of this use case is saved yet.")
+
+
+def _serve(review: Review, version: str | None, who: str) -> None:
+    with attempt("Not put into service" if version else "Not taken out of service"):
+        put_into_service(review.workspace, review.use_case, version, who)

@@ -6,13 +6,20 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from dashboards.app_pages.review_parts import known_truths, review_settings
+from dashboards.app_pages.review_parts import identity_of, known_truths, review_settings
 from dashboards.review_charts import budget_chart, recall_chart
-from dashboards.wording import clock_text, count_text, day_text, share_text
+from dashboards.wording import clock_text, count_text, day_text, plain_text, share_text
 from infra.errors import AfterwatchError
+from models.heads.retrieval import RetrievalSettings
 from models.transfer import BudgetPoint
 from workspace.measures import agreements, own_curve, recall_curve, travel
 from workspace.session import Progress, Review
+
+MOST_CONFLICTS = 20
+"""Conflicts of two reviewers that are shown, each with a button; the rest are counted."""
+TOO_FEW = (
+    "There are too few labels of this campaign for a curve: it takes relevant and irrelevant ones from several minutes."
+)
 
 
 def show_agreement(review: Review, go_to: Callable[[int], None]) -> None:
@@ -25,10 +32,10 @@ def show_agreement(review: Review, go_to: Callable[[int], None]) -> None:
         kappa = "–" if math.isnan(pair.kappa) else f"{pair.kappa:.2f}"
         agree = "–" if math.isnan(pair.share) else share_text(pair.share, 1)
         st.markdown(
-            f"**{pair.first}** and **{pair.second}**: {count_text(pair.moments, 'moment')} labelled by both, "
+            f"**{plain_text(pair.first)}** and **{plain_text(pair.second)}**: {count_text(pair.moments, 'moment')} labelled by both, "
             f"agreement {agree}, Cohen's κ **{kappa}**."
         )
-        for conflict in pair.conflicts:
+        for conflict in pair.conflicts[:MOST_CONFLICTS]:
             with st.container(horizontal=True, vertical_alignment="center"):
                 moment = f"{day_text(review.place(conflict.row).day)}, {clock_text(review.moment(conflict.row), zone)}"
                 st.button(
@@ -38,7 +45,11 @@ def show_agreement(review: Review, go_to: Callable[[int], None]) -> None:
                     on_click=go_to,
                     args=(conflict.row,),
                 )
-                st.caption(f"{conflict.relevant_by} says relevant, {conflict.irrelevant_by} says not")
+                yes, no = plain_text(conflict.relevant_by), plain_text(conflict.irrelevant_by)
+                st.caption(f"{yes} says relevant, {no} says not")
+        left = len(pair.conflicts) - MOST_CONFLICTS
+        if left > 0:
+            st.caption(f"{left} more on which they differ; settle these first.")
 
 
 def show_measures(review: Review, progress: Progress) -> None:
@@ -75,13 +86,23 @@ def _recall(review: Review, progress: Progress) -> None:
 
 
 def _own(review: Review) -> None:
-    curve, needed, remark = own_curve(review, review_settings())
-    _curve(curve, needed, remark)
+    said = tuple(review.workspace.store.names("labels"))
+    _curve(*_own_curve(review, identity_of(review), said, review_settings()))
+
+
+@st.cache_data(max_entries=16, show_spinner="Counting labels…", hash_funcs={RetrievalSettings: repr})
+def _own_curve(
+    _review: Review,
+    identity: tuple[str, ...],  # noqa: ARG001 — with `said`, the cache's key
+    said: tuple[str, ...],  # noqa: ARG001 — files of the ledger: they never change
+    settings: RetrievalSettings,
+) -> tuple[list[BudgetPoint], int | None, str]:
+    return own_curve(_review, settings)
 
 
 def _curve(curve: list[BudgetPoint], needed: int | None, remark: str) -> None:
     if not curve:
-        st.caption(remark)
+        st.caption(remark or TOO_FEW)
         return
     told = pd.DataFrame(
         {
@@ -113,7 +134,7 @@ def _travel(review: Review) -> None:
         return
     far = told.drift
     st.markdown(
-        f"Trained on **{', '.join(told.trained_on)}**. **{share_text(far.far_share, 1)}** of this campaign looks like nothing "
+        f"Trained on **{', '.join(plain_text(name) for name in told.trained_on)}**. **{share_text(far.far_share, 1)}** of this campaign looks like nothing "
         f"in them ({share_text(far.expected_share, 1)} would be usual); its margins differ by {far.statistic:.2f} "
         f"(Kolmogorov–Smirnov, p = {far.p_value:.3f} by blocks)."
     )

@@ -1,11 +1,12 @@
-"""What the review page chooses from and remembers: use case, encoder, truth; pictures as they are shown."""
+"""What the review page chooses from and remembers: use case, encoder, truth, and what went wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import streamlit as st
 
-from dashboards.app_pages.shared import REGIONS_PAGE, Workspace, author, empty_state, opened
+from dashboards.app_pages.shared import REGIONS_PAGE, Workspace, author, empty_state, opened, settings_changed_ns
 from dashboards.queries import camera_days
 from infra.errors import AfterwatchError
 from lake.labels import UseCase, labels_now
@@ -18,6 +19,8 @@ from workspace.search import open_matrices
 from workspace.session import EPOCH, Review, reviewable
 
 NEW_USE_CASE = "e.g. hatch open"
+_PROBLEM = "review_problem"
+NO_AUTHOR = "Say who you are first: the field with a person at the top. It stands beside everything that you say here."
 FRESH_S = 10
 """Seconds for which a page believes which vectors there are; a night may be writing."""
 
@@ -69,11 +72,12 @@ def chosen_review(shown: Workspace) -> tuple[Review, str] | None:
         st.page_link(REGIONS_PAGE, label="Draw a region", icon=":material/crop:")
         return None
     try:
-        use_case = UseCase(camera, region, name)
-        return _review(shown, use_case, campaign, encoder), who
+        review = _review(shown, UseCase(camera, region, name), campaign, encoder)
     except AfterwatchError as error:
         st.error(str(error), icon=":material/error:")
         return None
+    _keep_to(review)
+    return review, who
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -86,7 +90,7 @@ def matrices(root: str) -> Matrices:
 def _review(shown: Workspace, use_case: UseCase, campaign: str, encoder: PlannedEncoder) -> Review:
     root = str(shown.site.root)
     key = _block_key(root, encoder.spec.space, campaign, use_case)
-    return _remembered(root, use_case, campaign, encoder.table.name, key)
+    return _remembered(root, settings_changed_ns(root), use_case, campaign, encoder.table.name, key)
 
 
 @st.cache_data(ttl=FRESH_S, show_spinner="Reading the vectors…")
@@ -95,7 +99,14 @@ def _block_key(root: str, space: str, campaign: str, use_case: UseCase) -> str:
 
 
 @st.cache_resource(max_entries=16, show_spinner="Reading the vectors…")
-def _remembered(root: str, use_case: UseCase, campaign: str, encoder: str, key: str) -> Review:  # noqa: ARG001 — newer vectors, another review
+def _remembered(
+    root: str,
+    changed_ns: int,  # noqa: ARG001 — other settings, another review
+    use_case: UseCase,
+    campaign: str,
+    encoder: str,
+    key: str,  # noqa: ARG001 — newer vectors, another review
+) -> Review:
     work = Opened(root)
     return Review(work, matrices(root), use_case, campaign, work.encoder(encoder))
 
@@ -109,13 +120,38 @@ def _select(label: str, options: Sequence[str], name: str, default: str | None =
 
 def _remember(name: str) -> None:
     st.query_params[name] = st.session_state[f"review_{name}"] or ""
-    forget_moment()
 
 
-def forget_moment() -> None:
-    """What was looked at belongs to another review."""
-    for key in ("review_row", "review_shown", "review_skipped", "review_visited"):
-        st.session_state.pop(key, None)
+def identity_of(review: Review) -> tuple[str, ...]:
+    """What rows belong to: of another use case, campaign, encoder or matrix, the same row is another moment."""
+    case = review.use_case
+    root = str(review.workspace.site.root)
+    return root, case.camera, case.region, case.name, review.campaign, review.encoder.table.name, review.block.key
+
+
+def _keep_to(review: Review) -> None:
+    """Forget what was looked at in another review."""
+    mine = identity_of(review)
+    if st.session_state.get("review_identity") != mine:
+        st.session_state["review_identity"] = mine
+        for key in ("review_row", "review_shown", "review_skipped", "review_visited"):
+            st.session_state.pop(key, None)
+
+
+@contextmanager
+def attempt(otherwise: str) -> Iterator[None]:
+    """What goes wrong while something is done is told at the next run, after `otherwise`."""
+    try:
+        yield
+    except AfterwatchError as error:
+        st.session_state[_PROBLEM] = f"{otherwise}: {error}"
+
+
+def tell_problem() -> None:
+    """What the last action came to, where it failed; said once."""
+    problem = st.session_state.pop(_PROBLEM, None)
+    if problem:
+        st.error(str(problem), icon=":material/error:")
 
 
 def _use_case(ledger: Ledger, camera: str, region: str) -> str:

@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.app_pages.moment_media import moment_clip, moment_pictures, region_of
-from dashboards.app_pages.shared import REVIEW_PAGE, Workspace, empty_state, opened, workspace
-from dashboards.queries import camera_days, newest_events
+from dashboards.app_pages.shared import REVIEW_PAGE, Workspace, empty_state, opened, settings_changed_ns, workspace
+from dashboards.queries import camera_days, event_of, newest_events
 from dashboards.wording import clock_text, count_text, day_text, duration_text
 from footage.regions import WHOLE
 from infra.errors import AfterwatchError
@@ -44,15 +44,20 @@ def main() -> None:
         return
     try:
         with st.spinner("Searching…"):
-            found = _searcher(work, str(work.site.root)).search(query, filters, limit=limit, encoder=encoder)
+            found = _searcher_of(work).search(query, filters, limit=limit, encoder=encoder)
     except AfterwatchError as error:
         st.error(str(error), icon=":material/error:")
         return
     _results(shown, work, found)
 
 
+def _searcher_of(work: Opened) -> Searcher:
+    root = str(work.site.root)
+    return _searcher(work, root, settings_changed_ns(root))
+
+
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _searcher(_work: Opened, root: str) -> Searcher:  # noqa: ARG001 — root is the cache's key
+def _searcher(_work: Opened, root: str, changed_ns: int) -> Searcher:  # noqa: ARG001 — the cache's key
     return Searcher(_work)
 
 
@@ -125,22 +130,38 @@ def _event(shown: Workspace) -> Query | None:
     if found.empty:
         st.caption("There is no event yet.")
         return None
+    asked = st.query_params.get("event")
+    if asked and asked not in set(found["event_id"]):
+        linked = event_of(shown.lake, asked)
+        if linked.empty:
+            st.error(f"There is no event {asked}: a later night may have replaced it.", icon=":material/link_off:")
+        found = pd.concat([linked, found]) if len(linked) else found
     told = {
         row[
             "event_id"
         ]: f"{row['camera']} · {day_text(row['day'])}, {clock_text(row['peak_at'], shown.zone)} · {row['head']} · {row['region']}"
         for row in found.to_dict("records")
     }
-    asked = st.query_params.get("event")
-    st.session_state["search_event"] = asked if asked in told else next(iter(told))
+    # An event that is not there is not replaced by another: somebody has asked for it.
+    st.session_state["search_event"] = asked if asked in told else None if asked else next(iter(told))
     chosen = st.selectbox(
-        "Event", list(told), format_func=told.__getitem__, key="search_event", on_change=_remember_event
+        "Event",
+        list(told),
+        index=None,
+        format_func=told.__getitem__,
+        key="search_event",
+        on_change=_remember_event,
+        placeholder="Choose an event",
     )
-    return EventQuery(str(chosen))
+    return None if chosen is None else EventQuery(str(chosen))
 
 
 def _remember_event() -> None:
-    st.query_params["event"] = str(st.session_state["search_event"])
+    chosen = st.session_state["search_event"]
+    if chosen is None:
+        st.query_params.pop("event", None)
+    else:
+        st.query_params["event"] = str(chosen)
 
 
 def _example(shown: Workspace, work: Opened, days: pd.DataFrame) -> Query | None:

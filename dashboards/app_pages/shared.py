@@ -58,10 +58,11 @@ def workspace() -> Workspace:
     root = os.environ.get(SITE_VARIABLE)
     if not root:
         raise ConfigurationError('no workspace was named; start the dashboard with "afterwatch dashboard --site PATH"')
-    return _open(root, _changed_ns(root))
+    return _open(root, settings_changed_ns(root))
 
 
-def _changed_ns(root: str) -> int:
+def settings_changed_ns(root: str) -> int:
+    """When a site's settings were written; caches of what follows from them are keyed by it."""
     try:
         return (Path(root) / SETTINGS_FILE).stat().st_mtime_ns
     except OSError:
@@ -78,7 +79,7 @@ def opened(shown: Workspace) -> OpenedWorkspace:
     """The workspace for work: its ledger, its encoders, its regions as they are now."""
     root = str(shown.site.root)
     said = Store(shown.site.lake_location, shown.site.settings.lake_options).names("regions")
-    return _open_for_work(root, _changed_ns(root), tuple(said))
+    return _open_for_work(root, settings_changed_ns(root), tuple(said))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

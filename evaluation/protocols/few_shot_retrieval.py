@@ -157,6 +157,8 @@ def run_few_shot_retrieval(
     if next_campaign is not None:
         parts[NEXT] = tuple(Slice.whole(video) for video in next_campaign.videos)
     _check(data, split, parts, encoders, settings)
+    if next_campaign is not None:
+        _check_regions(data, next_campaign, region)
     tables = {TEST: data, NEXT: next_campaign or data}
     slices = [(data, piece) for piece in split.train]
     slices += [(tables[part], piece) for part, pieces in parts.items() for piece in pieces]
@@ -195,6 +197,17 @@ def _check(
                 raise UnknownNameError(f"camera of the training part of {data.name}", piece.video.camera, cameras)
         for encoder in encoders:
             check_split(split.train, pieces, gap_s=settings.gap_s, reach_s=encoder.spec.snippet_s / 2)
+
+
+def _check_regions(data: LabelledData, next_campaign: LabelledData, region: str | None) -> None:
+    """A head is of one region: that of the next campaign is the same."""
+    for camera in sorted({video.camera for video in next_campaign.videos}):
+        trained, tested = data.region(camera, region), next_campaign.region(camera, region)
+        if trained.outline != tested.outline:
+            raise ConfigurationError(
+                f"camera {camera}: region {tested.name} of {next_campaign.name} is drawn otherwise than {trained.name} of "
+                f"{data.name}, and a head is of one region; give both the same with --region x,y,width,height"
+            )
 
 
 def _embed(

@@ -10,7 +10,7 @@ import pytest
 
 from afterwatch.__main__ import main
 from lake.promotions import in_service
-from tests.workspace.hall import AUTUMN, CAMERA, CASE, OPEN, REGION, SPRING, make_hall, review
+from tests.workspace.hall import AUTUMN, CAMERA, CASE, OPEN, REGION, SPRING, make_hall, review, still_picture
 from workspace.opened import Workspace
 
 SOME = {110: True, 320: True, 10: False, 200: False, 400: False, 580: False}
@@ -65,7 +65,7 @@ def test_a_saved_head_scores_as_the_review_did(call: Call, hall: Workspace) -> N
     card, arrays = hall.registry.load("retrieval", name, version)
     assert (card["author"], card["labels"]["relevant"], card["settings"]["cost"]) == ("grace", 2, 10.0)
     # The still is that of the campaign that was labelled.
-    assert np.array_equal(arrays["reference"], _still_of(SPRING))
+    assert np.array_equal(arrays["reference"], still_picture(SPRING))
     again = told(call(CAMERA, CASE.name, "--region", REGION, "--save", "--json")[1])["version"]
     assert again == version, "the same labels make the same head"
 
@@ -73,11 +73,7 @@ def test_a_saved_head_scores_as_the_review_did(call: Call, hall: Workspace) -> N
 def test_from_another_campaign_the_still_is_the_labelled_ones(call: Call, hall: Workspace) -> None:
     version = told(call(CAMERA, CASE.name, "--region", REGION, "--campaign", AUTUMN, "--save", "--json")[1])["version"]
     _, arrays = hall.registry.load("retrieval", "hall-east.hatch.hatch open", version)
-    assert np.array_equal(arrays["reference"], _still_of(SPRING))
-
-
-def _still_of(campaign: str) -> Any:
-    return np.random.default_rng(len(campaign)).integers(0, 255, (18, 32)).astype(np.uint8)
+    assert np.array_equal(arrays["reference"], still_picture(SPRING))
 
 
 @pytest.mark.parametrize(

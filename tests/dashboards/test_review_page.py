@@ -1,16 +1,22 @@
 """The review page in its states: nothing named, one example, two classes, an audit, two reviewers, a saved head."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from infra.errors import LakeError
+from infra.settings import SETTINGS_FILE
 from lake.labels import Label, say_labels
 from lake.promotions import in_service
 from tests.dashboards.test_dashboard_pages import APP, words
 from tests.workspace.hall import AUTUMN, CAMERA, CASE, OPEN, REGION, SPRING, START, make_hall, recording_of, review
 from workspace.opened import Workspace
+from workspace.session import Review
 
 SOME = {110: True, 320: True, 10: False, 200: False, 400: False, 580: False}
 Show = Callable[..., AppTest]
@@ -46,6 +52,20 @@ def press(app: AppTest, label: str) -> AppTest:
     button.click().run()
     assert not app.exception, app.exception
     return app
+
+
+def tab(app: AppTest, name: str) -> AppTest:
+    app.session_state["review_tab"] = name
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def label_some(hall: Workspace, author: str = "ada") -> Review:
+    told = review(hall)
+    for row, relevant in SOME.items():
+        told.answer(row, relevant, author)
+    return told
 
 
 def test_it_asks_for_a_use_case_first(hall: Workspace) -> None:
@@ -88,11 +108,14 @@ def test_moments_audit_head(hall: Workspace) -> None:
     app = review_page()
     assert f"Moments found: {len(OPEN[SPRING])}" in words(app)
     assert any("moments**" in str(one.value) for one in app.markdown)
-    press(app, "Draw a sample")
+    press(tab(app, "Audit"), "Draw a sample")
     app.selectbox(key="review_order").set_value("audit").run()
     press(app, "Not relevant")
     assert "Missed at most: ≤" in words(app)
-    press(app, "Save and put into service")
+    (missed,) = [one for one in app.metric if one.label == "Missed at most"]
+    assert "of the slices that were not flagged" in missed.help
+    assert "the head as it was then" in missed.help
+    press(tab(app, "Head"), "Save and put into service")
     assert "is in service" in words(app)
     assert list(in_service(hall.ledger, "retrieval")) == ["hall-east.hatch.hatch open"]
     press(app, "Take out of service")
@@ -104,7 +127,7 @@ def test_another_campaign_is_compared(hall: Workspace) -> None:
     for row, relevant in SOME.items():
         told.answer(row, relevant, "ada")
     app = review_page(AUTUMN)
-    press(app, "Compare with the other campaigns")
+    press(tab(app, "Measures"), "Compare with the other campaigns")
     assert "Trained on **spring**" in words(app)
 
 
@@ -126,10 +149,11 @@ def test_reviewers_and_truth(hall: Workspace) -> None:
         role="truth",
     )
     say_labels(hall.ledger, [known])
-    text = words(review_page())
+    app = review_page()
+    text = words(tab(app, "Reviewers"))
     assert "**ada** and **grace**: 6 moments labelled by both" in text
     assert "grace says relevant, ada says not" in text
-    assert "of the true moments seen in" in text
+    assert "of the true moments seen in" in words(tab(app, "Measures"))
 
 
 def test_pictures_that_are_gone_are_told_and_labels_still_work(hall: Workspace) -> None:
@@ -162,3 +186,150 @@ def test_search_by_words_says_what_it_needs(hall: Workspace) -> None:
 
 def test_search_by_event_without_events(hall: Workspace) -> None:
     assert "There is no event yet." in words(page("search", by="event"))
+
+
+def test_take_back_means_what_was_chosen(hall: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    import streamlit as st
+
+    told = review(hall)
+    told.answer(110, True, "ada")
+    # A browser chooses the first row.
+    monkeypatch.setattr(st, "dataframe", lambda *_, **__: SimpleNamespace(selection={"rows": [0]}))
+    app = tab(review_page(), "Labels")
+    told.answer(200, False, "grace")
+    press(app, "Take back")
+    assert [(label.author, label.relevant) for label in told.labels()] == [("grace", False)]
+
+
+def test_only_the_tab_that_is_open_is_computed(hall: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dashboards.app_pages import review_details, review_measures
+
+    asked: list[str] = []
+
+    def listen(module: Any, name: str) -> None:
+        right = getattr(module, name)
+
+        def heard(*given: Any) -> Any:
+            asked.append(name)
+            return right(*given)
+
+        monkeypatch.setattr(module, name, heard)
+
+    listen(review_measures, "agreements")
+    listen(review_measures, "own_curve")
+    listen(review_details, "heads_of")
+    label_some(hall)
+    app = press(review_page(), "Relevant")
+    assert asked == []
+    tab(app, "Measures").run()
+    assert asked == ["own_curve"]
+    press(app, "Relevant")
+    assert asked == ["own_curve"] * 2
+    tab(tab(app, "Reviewers"), "Head")
+    assert asked[2:] == ["agreements", "heads_of"]
+
+
+def test_a_curve_of_no_points_says_why(hall: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dashboards.app_pages import review_measures
+
+    monkeypatch.setattr(review_measures, "own_curve", lambda *_: ([], None, ""))
+    app = tab(review_page(), "Measures")
+    assert any("too few labels" in one.value for one in app.caption)
+    assert all(one.value for one in app.caption)
+
+
+def test_what_was_looked_at_in_another_review_is_forgotten(hall: Workspace) -> None:
+    app = press(review_page(), "Skip")
+    skipped = list(app.session_state["review_skipped"])
+    assert skipped
+    assert app.session_state["review_visited"]
+    app.run()
+    assert app.session_state["review_skipped"] == skipped
+    # A link changes the address, and no selector.
+    app.query_params["campaign"] = AUTUMN
+    app.run()
+    assert app.session_state["review_skipped"] == []
+    assert "review_visited" not in app.session_state
+
+
+def test_a_link_of_the_same_moment_leads_there_in_another_review_too(hall: Workspace) -> None:
+    at = (START[SPRING] + timedelta(seconds=120.5)).isoformat()
+    app = page(campaign=SPRING, camera=CAMERA, region=REGION, use_case=CASE.name, at=at)
+    press(app, "Skip")
+    assert app.session_state["review_shown"] != 120
+    app.query_params["use_case"] = "hatch ajar"
+    app.run()
+    assert app.session_state["review_shown"] == 120
+
+
+@pytest.mark.parametrize(
+    ("method", "button"), [("answer", "Relevant"), ("look", "Skip"), ("undo", "Undo")], ids=["answer", "skip", "undo"]
+)
+def test_what_cannot_be_saved_is_told(
+    hall: Workspace, monkeypatch: pytest.MonkeyPatch, method: str, button: str
+) -> None:
+    app = review_page()
+    shown = app.session_state["review_shown"]
+
+    def fail(*_: object) -> None:
+        raise LakeError("the disk is full")
+
+    monkeypatch.setattr(Review, method, fail)
+    press(app, button)
+    assert "the disk is full" in app.error[0].value
+    assert app.session_state["review_shown"] == shown
+    app.run()
+    assert not app.error
+
+
+def test_without_a_name_nothing_is_said(hall: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dashboards.app_pages import shared
+
+    label_some(hall)
+    monkeypatch.setattr(shared, "_login", lambda: "")
+    app = review_page()
+    assert "Say who you are" in app.error[0].value
+    closed = {button.label for button in app.button if button.disabled}
+    assert {"Relevant", "Not relevant", "Skip", "Undo"} <= closed
+    assert {"Save and put into service"} <= {button.label for button in tab(app, "Head").button if button.disabled}
+    assert {"Draw a sample"} <= {button.label for button in tab(app, "Audit").button if button.disabled}
+
+
+def test_names_are_shown_letter_by_letter(hall: Workspace) -> None:
+    told = label_some(hall, "ada*lovelace*")
+    for row in SOME:
+        told.answer(row, True, "grace")
+    text = words(tab(review_page(), "Reviewers"))
+    assert r"**ada\*lovelace\*** and **grace**" in text
+    assert r"grace says relevant, ada\*lovelace\* says not" in text
+
+
+def test_many_conflicts_are_counted(hall: Workspace) -> None:
+    from dashboards.app_pages.review_measures import MOST_CONFLICTS
+
+    told = review(hall)
+    rows = [int(row) for row in range(5, 600, 18)]
+    for row in rows:
+        told.answer(row, True, "ada")
+        told.answer(row, False, "grace")
+    app = tab(review_page(), "Reviewers")
+    shown = [button for button in app.button if str(button.key).startswith("review_conflict")]
+    assert len(shown) == MOST_CONFLICTS
+    assert "more on which they differ" in words(app)
+
+
+def test_an_encoder_that_was_added_is_searched_by(hall: Workspace) -> None:
+    link = {"camera": CAMERA, "region": REGION, "day": START[SPRING].date().isoformat(), "time": "08:01:50"}
+    settings = hall.site.root / SETTINGS_FILE
+    before = settings.read_text().replace("[novelty]", "[novelty]\nencoder = 'handcrafted/appearance'")
+    table = '[[encoders]]\nname = "handcrafted/motion"\n'
+    assert table in before
+    settings.write_text(before.replace(table, ""))
+    app = page("search", by="moment", **link)
+    assert not app.error, app.error[0].value
+    settings.write_text(before)
+    app.run()
+    app.selectbox(key="search_encoder").set_value("handcrafted/motion").run()
+    (told,) = app.error
+    # It is known, although nothing is embedded by it yet.
+    assert "is in space handcrafted-motion" in told.value

@@ -5,7 +5,7 @@ import os
 import tracemalloc
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,17 @@ class Lake:
             day=day,
             scope=f"{space}/{region}",
             outputs=paths,
+        )
+        self.ledger.record([row])
+
+    def run_row(self, second: int, place: tuple[str, str, str, str], day: date, path: str, began: datetime) -> None:
+        """Say that a file counts, as a run does that is named by the moment it began."""
+        space, campaign, camera, region = place
+        told: dict[str, Any] = {"step": "embed", "campaign": campaign, "camera": camera, "day": day}
+        moment = START + timedelta(seconds=second)
+        run_id = f"{began:%Y%m%dT%H%M%S}-{second:06x}"
+        row = self._run_row(
+            second, **told, run_id=run_id, started_at=moment, scope=f"{space}/{region}", outputs=(path,)
         )
         self.ledger.record([row])
 
@@ -225,6 +236,40 @@ def test_a_file_that_no_longer_counts_goes_from_the_matrix(lake: Lake) -> None:
     lake.matrices.block(*HERE)
     lake.count(second)
     check(lake.matrices.block(*HERE), lake.store, [second])
+
+
+def test_a_matrix_of_another_version_is_not_built_upon(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = lake.embed("a", drawn(3), [0, 1, 2]), lake.embed("b", drawn(2, seed=1), [3, 4])
+    lake.count(first)
+    with monkeypatch.context() as patched:
+        patched.setattr("lake.matrix.VERSION", 0)
+        patched.setattr("lake.matrix.unit_vectors", lambda vectors: (vectors, np.ones(len(vectors), np.float32)))
+        lake.matrices.block(*HERE)
+    lake.count(first, second)
+    check(lake.matrices.block(*HERE), lake.store, [first, second])
+
+
+def test_of_a_region_drawn_anew_only_what_a_later_run_names_counts(lake: Lake) -> None:
+    hatch, next_day = (SPACE, "c1", "hall", "hatch"), DAY + timedelta(days=1)
+    old = [lake.embed(name, drawn(3), [at, at + 1, at + 2], place=hatch) for name, at in (("a", 0), ("b", 10))]
+    whole = lake.embed("w", drawn(3), [0, 1, 2])
+    lake.run_row(1, hatch, DAY, old[0], START)
+    lake.run_row(2, hatch, next_day, old[1], START)
+    lake.run_row(3, HERE, DAY, whole, START)
+    since: dict[tuple[str, str], datetime] = {}
+    matrices = Matrices(lake.store, Ledger(lake.store), lake.folder, lambda: since)
+    check(matrices.block(*hatch), lake.store, old)
+    since["hall", "hatch"] = START + timedelta(seconds=10.5)
+    assert matrices.names(SPACE) == [HERE[1:]]
+    assert len(matrices.block(*hatch)) == 0
+    new = lake.embed("c", drawn(3, seed=1), [0, 1, 2], place=hatch)
+    lake.run_row(20, hatch, DAY, new, START + timedelta(seconds=10))  # a run is named by the second it began in
+    check(matrices.block(*hatch), lake.store, [new])
+    lake.run_row(30, hatch, next_day, old[1], START + timedelta(seconds=9))  # began before, and ended after
+    check(matrices.block(*hatch), lake.store, [new])
+    lake.run_row(40, hatch, next_day, old[1], START + timedelta(seconds=35))  # drawn back, found again
+    check(matrices.block(*hatch), lake.store, [new, old[1]])
+    check(matrices.block(*HERE), lake.store, [whole])
 
 
 Damage = Callable[[bytes], bytes]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 
 from infra.errors import ConfigurationError, UnknownNameError
-from models.events import EventRule, ScoredSpans, ScoreSeries, Smoothing, find_events
+from models.events import EventRule, ScoredSpans, ScoreSeries, Smoothing, find_events, speaks_until
 
 Spans = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]
 
@@ -225,3 +225,27 @@ def test_snippets_that_tile_give_the_runs_a_loop_finds(scores: Sequence[float], 
             expected += [(run[0], run[-1] + 1)] if len(run) >= count else []
             run = []
     assert found(tiled(scores), EventRule(1, minimum_count=count)) == expected
+
+
+def test_a_sample_speaks_until_the_next_but_no_further_than_it_reaches() -> None:
+    starts = np.array([0, 1, 2, 3, 9, 10]) * 1_000_000
+    ends = starts + 40_000
+    # Four samples a second apart, a hole, two more: at the hole and at the end a sample speaks for the usual second.
+    assert speaks_until(starts, ends, 2_000_000).tolist() == [
+        1_000_000,
+        2_000_000,
+        3_000_000,
+        4_000_000,
+        10_000_000,
+        11_000_000,
+    ]
+
+
+def test_sparse_samples_speak_for_their_reach_and_snippets_keep_their_own_end() -> None:
+    starts = np.array([0, 10, 20]) * 1_000_000
+    assert speaks_until(starts, starts + 40_000, 2_000_000).tolist() == [2_000_000, 12_000_000, 22_000_000]
+    overlapping = np.array([0, 1, 2]) * 1_000_000
+    assert speaks_until(overlapping, overlapping + 2_000_000, 500_000).tolist() == [2_000_000, 3_000_000, 4_000_000]
+    assert len(speaks_until(starts[:0], starts[:0], 1)) == 0 and speaks_until(
+        starts[:1], starts[:1] + 5, 7
+    ).tolist() == [7]

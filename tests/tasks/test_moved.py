@@ -1,6 +1,7 @@
 """A moved camera: told with the moment and the way it went, until its regions are drawn on a picture of now."""
 
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,16 @@ import pytest
 from lake.catalogue import connect, select
 from lake.current import recordings_now
 from lake.promotions import in_service
+from tasks.plan import Selection
 from tests.tasks.conftest import Processed
-from tests.tasks.heads import serve
+from tests.tasks.heads import ENCODER, serve
 from tests.tasks.nights import EAST, HATCH, MONDAY, NORTH, TUESDAY, run, say_region
 from tests.tasks.planned import keys_of, plan, steps_of
 from tests.tasks.views import alter, still_paths, stills_of, turn_away
 from workspace.opened import Workspace
 from workspace.regions import remove_region
 from workspace.regions import say_region as draw
+from workspace.search import open_matrices
 
 MORNING = datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
 LONG_AGO = datetime(2026, 3, 1, tzinfo=UTC)
@@ -143,10 +146,41 @@ def test_a_moved_camera_suspends_its_heads(copied: Workspace) -> None:
     assert in_service(served.ledger, "retrieval") != {}
     days = select(connect(served.store), "SELECT DISTINCT day FROM scores WHERE head = 'busy'")["day"].to_pylist()
     assert days == [MONDAY]
-    (line,) = [line for line in night.report.attention if "its region heads are suspended" in line]
-    assert "moved by" in line
+    (line,) = [line for line in night.report.attention if line.startswith(f"camera {EAST}: moved by")]
+    assert f"; heads suspended: {EAST}.hatch.busy —" in line
     told = [receipt for receipt in night.receipts if receipt.step == "retrieve" and receipt.place.day == TUESDAY]
     assert all("suspended for" in receipt.message for receipt in told)
+
+
+def test_a_head_that_looks_the_way_the_camera_does_now_is_not_called_suspended(copied: Workspace) -> None:
+    turn_away(copied, EAST, PIXELS, LONG_AGO, MORNING + timedelta(days=1))
+    stills = stills_of(copied, EAST)
+    turn_away(copied, EAST, -PIXELS, LONG_AGO, stills[1].taken_at)
+    now = stills_of(copied, EAST)[-1].picture
+    night = run(serve(serve(copied, EAST, reference=now), EAST, name="other", kind="similarity"))
+    (line,) = [line for line in night.report.attention if "moved by" in line]
+    assert "suspended" not in line
+    assert any(f"{EAST}.frame.other suspended: it can rank" in line for line in night.report.attention)
+
+
+def test_a_matrix_holds_no_two_outlines_of_a_region(copied: Workspace) -> None:
+    space = copied.encoder(ENCODER).spec.space
+
+    def days_of(region: str) -> set[date]:
+        block = open_matrices(again(copied)).block(space, "demo", EAST, region)
+        return set(block.rows["day"].to_pylist())
+
+    assert days_of("hatch") == {MONDAY, TUESDAY}
+    changed = say_region(again(copied), EAST, "hatch", [[0.3, 0.4], *HATCH[1:]])
+    assert days_of("hatch") == set()
+    run(changed, Selection(camera=EAST, day=TUESDAY))
+    assert days_of("hatch") == {TUESDAY}
+    time.sleep(1)  # a run is named by the second that it began in
+    say_region(changed, EAST, "hatch", HATCH)
+    assert days_of("hatch") == set()
+    assert days_of("frame") == {MONDAY, TUESDAY}
+    run(again(copied))
+    assert days_of("hatch") == {MONDAY, TUESDAY}, "found again counts again"
 
 
 def test_footage_that_was_embedded_before_there_were_stills_is_looked_at_once_more(

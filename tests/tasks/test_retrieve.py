@@ -1,6 +1,7 @@
 """Heads in service: what they make of a camera's days, and when they are suspended."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -9,15 +10,18 @@ import numpy as np
 import pytest
 
 from lake.catalogue import connect, select
-from lake.promotions import in_service, retire
+from lake.ledger import Ledger
+from lake.promotions import in_service, promote, retire
+from lake.registry import Registry
 from models.events import find_events
 from models.heads.retrieval import retrieval_head
+from tasks import retrieve as retrieving
 from tasks.camera import step_receipts
 from tasks.heads import KIND
-from tasks.plan import DaySteps
+from tasks.plan import DaySteps, HeadPlan
 from tasks.receipts import Receipt
 from tasks.retrieve import retrieve_day
-from tasks.steps import published_key
+from tasks.steps import Published, published
 from tests.tasks.conftest import Processed
 from tests.tasks.heads import ENCODER, RULE, serve, vectors_of
 from tests.tasks.nights import EAST, HATCH, MONDAY, NORTH, Night, configure, run, say_region, table_of
@@ -100,7 +104,7 @@ def test_events_of_heads_are_published_beside_the_anomalies(copied: Workspace) -
     for steps in steps_by_day(served):
         folder = served.site.published_folder / "demo" / EAST / steps.place.day.isoformat()
         told = json.loads((folder / "summary.json").read_text())
-        assert published_key(served, steps.place) == steps.publish.key
+        assert published(served, steps.place) == Published(steps.publish.key)
         mine = [event for event in told["events"] if event["head"] == "busy"]
         assert mine
         assert {event["head"] for event in told["events"]} == {"busy", "novelty"}
@@ -205,6 +209,111 @@ def test_only_the_stills_of_the_moved_view_are_left_out(copied: Workspace) -> No
         still.recording_id for still in stills_of(served, EAST) if still.taken_at.date() == MONDAY
     } - {moved.recording_id}
     assert f"from {moved.taken_at:%H:%M} on" in receipt.message
+
+
+def test_what_a_head_out_of_service_found_counts_no_more_until_it_serves_again(copied: Workspace) -> None:
+    before = keys_of(copied)
+    served = serve(copied, EAST)
+    run(served)
+    rows = found(served, "events")
+    assert rows
+    retire(served.ledger, KIND, BUSY, "tests", EAST)
+    night = run(Workspace(served.site.root))
+    assert found(served, "scores") == found(served, "events") == []
+    assert {(item.scope, item.outputs, item.message) for item in retrieved(night)} == {
+        (BUSY, (), "taken out of service")
+    }
+    assert {step for _, _, step, _ in night.done()} == {"publish"}
+    assert not any(BUSY in line for line in night.report.attention), "who took it out knows"
+    assert keys_of(Workspace(served.site.root)) == before, "it is said once"
+    assert retrieved(run(Workspace(served.site.root))) == []
+    promote(served.ledger, KIND, BUSY, "v1", "tests", EAST)
+    assert {item.status for item in retrieved(run(Workspace(served.site.root)))} == {"skipped"}
+    assert found(served, "events") == rows
+
+
+def test_a_head_taken_out_of_service_beside_another_goes_alone(copied: Workspace) -> None:
+    served = serve(serve(copied, EAST), EAST, name="calm")
+    run(served)
+    retire(served.ledger, KIND, f"{EAST}.frame.calm", "tests", EAST)
+    newer = serve(served, EAST, version="v2")
+    run(newer)
+    assert found(newer, "scores", "calm") == found(newer, "events", "calm") == []
+    assert found(newer, "scores")
+
+
+OTHERS = {
+    "another camera": ({"camera": NORTH, "region": "frame", "name": "busy"}, f"was trained on camera {NORTH}"),
+    "another region": ({"camera": EAST, "region": "hatch", "name": "busy"}, f"is that of {EAST}.hatch.busy"),
+    "another name": ({"camera": EAST, "region": "frame", "name": "calm"}, f"is that of {EAST}.frame.calm"),
+    "none": ({"camera": EAST}, "names no use case"),
+}
+
+
+@pytest.mark.parametrize(("use_case", "why"), OTHERS.values(), ids=OTHERS)
+def test_a_head_of_another_use_case_is_suspended(copied: Workspace, use_case: dict[str, str], why: str) -> None:
+    served = serve(copied, EAST, use_case=use_case)
+    night = run(served)
+    assert retrieved(night)
+    assert all(item.message.startswith("suspended: ") and why in item.message for item in retrieved(night))
+    assert found(served, "scores") == []
+
+
+def test_planning_a_camera_reads_each_head_and_the_ledger_once(
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve(serve(copied, EAST), EAST, name="calm")
+    run(served)
+    days = [day for day in plan(served) if day.place.camera == EAST]
+    assert len(days) > 1
+    calls: Counter[str] = Counter()
+    load, rows = Registry.load, Ledger.rows
+
+    def counted_load(registry: Registry, kind: str, name: str, version: str) -> Any:
+        calls[name] += kind == KIND
+        return load(registry, kind, name, version)
+
+    def counted_rows(ledger: Ledger, table: str) -> Any:
+        calls[table] += 1
+        return rows(ledger, table)
+
+    monkeypatch.setattr(Registry, "load", counted_load)
+    monkeypatch.setattr(Ledger, "rows", counted_rows)
+    steps_of(served, days)
+    assert calls[BUSY] == calls[f"{EAST}.frame.calm"] == calls["promotions"] == calls["runs"] == 1
+
+
+def test_a_day_is_published_without_a_head_that_failed_and_again_when_it_comes(
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve(serve(copied, EAST), EAST, name="calm")
+    calm = f"{EAST}.frame.calm"
+
+    def heads_shown() -> list[set[str]]:
+        told = [
+            json.loads(
+                (served.site.published_folder / "demo" / EAST / f"{steps.place.day}" / "summary.json").read_text()
+            )
+            for steps in steps_by_day(served)
+        ]
+        return [{event["head"] for event in day["events"]} for day in told]
+
+    def broken(workspace: Workspace, steps: HeadPlan) -> Any:
+        if steps.name == calm:
+            raise MemoryError
+        return load(workspace, steps)
+
+    load = retrieving._load
+    with monkeypatch.context() as patched:
+        patched.setattr(retrieving, "_load", broken)
+        night = run(served)
+        assert {(item.step, item.scope) for item in night.failed()} == {("retrieve", calm)}
+        assert heads_shown() == [{"busy", "novelty"}] * 2
+        assert not any(steps.publish.exists for steps in steps_by_day(served)), "it may come tonight"
+        assert not any(step == "publish" for _, _, step, _ in run(served).done()), "nothing else to show so far"
+    assert {(step, scope) for _, _, step, scope in run(served).done()} == {("retrieve", calm), ("publish", "")}
+    assert heads_shown() == [{"busy", "calm", "novelty"}] * 2
+    assert all(steps.exist for steps in steps_by_day(served))
 
 
 def test_a_failing_head_is_reported_and_the_others_go_on(copied: Workspace) -> None:

@@ -35,7 +35,7 @@ def truth(campaign: str) -> NDArray[np.bool_]:
     return told
 
 
-def make_hall(root: Path, noise: float = 0.1) -> Workspace:
+def make_hall(root: Path, noise: float = 0.1, every: int = 1) -> Workspace:
     """The workspace, with what a night would have left in the lake; there is no footage."""
     workspace = Workspace(make_workspace(root))
     said = Statement(f"{CAMERA}/{REGION}", "inspector", OUTLINE, camera=CAMERA)
@@ -46,7 +46,7 @@ def make_hall(root: Path, noise: float = 0.1) -> Workspace:
     for campaign in (SPRING, AUTUMN):
         _still(workspace, campaign)
         for region in (REGION, "frame"):
-            _embed(workspace, campaign, region, noise)
+            _embed(workspace, campaign, region, noise, every)
     return workspace
 
 
@@ -60,9 +60,19 @@ def review(workspace: Workspace, campaign: str = SPRING) -> Review:
     return Review(workspace, matrices, CASE, campaign, workspace.encoder(ENCODER))
 
 
+def still_picture(campaign: str) -> NDArray[np.uint8]:
+    """uint8 (90, 160): boxes in another place in each campaign."""
+    random = np.random.default_rng(len(campaign))
+    picture = np.full((90, 160), 90, dtype=np.uint8)
+    for _ in range(40):
+        y, x = int(random.integers(0, 80)), int(random.integers(0, 140))
+        picture[y : y + int(random.integers(4, 20)), x : x + int(random.integers(4, 30))] = random.integers(0, 255)
+    return picture
+
+
 def _still(workspace: Workspace, campaign: str) -> None:
-    """What the camera showed in the first minutes; each campaign another noise."""
-    picture = np.random.default_rng(len(campaign)).integers(0, 255, (18, 32)).astype(np.uint8)
+    """What the camera showed in the first minutes; each campaign its own."""
+    picture = still_picture(campaign)
     place = Place(campaign, CAMERA, START[campaign].date())
     columns: dict[str, Any] = {
         "campaign": campaign,
@@ -72,8 +82,8 @@ def _still(workspace: Workspace, campaign: str) -> None:
         "from_us": [0],
         "to_us": [300_000_000],
         "taken_at": [START[campaign]],
-        "height": [18],
-        "width": [32],
+        "height": [90],
+        "width": [160],
         "picture": [picture.tobytes()],
     }
     path = f"stills/{place.folder}/still.parquet"
@@ -112,7 +122,7 @@ def _recordings(seen_at: datetime) -> pa.Table:
     return rows_of("recordings", {name: [row[name] for row in rows] for name in rows[0]})
 
 
-def _embed(workspace: Workspace, campaign: str, region: str, noise: float) -> None:
+def _embed(workspace: Workspace, campaign: str, region: str, noise: float, every: int) -> None:
     spec = workspace.encoder(ENCODER).spec
     random = np.random.default_rng([7, len(campaign), len(region)])
     scene, hatch = np.random.default_rng(1).normal(size=(2, 64))
@@ -130,13 +140,14 @@ def _embed(workspace: Workspace, campaign: str, region: str, noise: float) -> No
         "region": region,
         "index": [row % half for row in range(ROWS)],
         "from_us": at_us,
-        "to_us": [at + 1_000_000 for at in at_us],
+        "to_us": [at + 100_000 for at in at_us],
         "taken_at": [START[campaign] + timedelta(seconds=row) for row in range(ROWS)],
         "digest": [f"{row:016x}" for row in range(ROWS)],
         "vector": made.astype(np.float16),
     }
+    told = rows_of("embeddings", columns, 64).take(list(range(0, ROWS, every)))
     path = f"embeddings/space={spec.space}/{place.folder}/{region}.parquet"
-    workspace.store.write_table(path, rows_of("embeddings", columns, 64))
+    workspace.store.write_table(path, told)
     now = datetime.now(UTC)
     scope = f"{spec.space}/{region}"
     workspace.ledger.record(

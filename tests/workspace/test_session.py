@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from infra.errors import ConfigurationError
-from lake.labels import Label, labels_now, say_labels
+from lake.labels import Label, UseCase, labels_now, say_labels
 from models.heads.retrieval import RetrievalSettings
 from tests.workspace.hall import AUTUMN, CASE, OPEN, ROWS, SPRING, START, make_hall, recording_of, review, truth
 from workspace.opened import Workspace
 from workspace.session import ORDERS, Review
-from workspace.training import BLOCK_US, head_name
+from workspace.training import BLOCK_US
 
 
 @pytest.fixture(scope="module")
@@ -209,5 +209,59 @@ def test_a_region_that_is_not_embedded_names_the_command(hall: Path) -> None:
 
 
 def test_names_that_cannot_be_kept_are_refused(spring: Review) -> None:
-    assert head_name(CASE) == "hall-east.hatch.hatch open"
+    assert CASE.head_name == "hall-east.hatch.hatch open"
     assert BLOCK_US > 0 and labels_now(spring.workspace.ledger) == []
+
+
+def test_a_label_between_two_samples_speaks_of_the_one_before(spring: Review) -> None:
+    day = START[SPRING].date()
+    between = Label(CASE, SPRING, day, recording_of(SPRING, 110), 110_520_000, 110_560_000, True, "ada")
+    say_labels(spring.workspace.ledger, [between])
+    assert spring.ranking().marks.rows.tolist() == [110]
+
+
+@pytest.mark.parametrize("every", [2, 4, 10])
+def test_sparse_samples_make_moments_too(tmp_path: Path, every: int) -> None:
+    one = review(make_hall(tmp_path / "site", every=every))
+    teach(one, {round(row / every): answer for row, answer in SOME.items()})
+    ranking = one.ranking()
+    assert len(ranking.events) == len(OPEN[SPRING])
+    assert one.progress(ranking).recorded_s == pytest.approx(ROWS / every * min(every, 2), abs=2)
+
+
+def test_an_audit_counts_answers_wherever_in_the_slice_and_in_the_order_drawn(spring: Review) -> None:
+    teach(spring, SOME)
+    spring.draw_audit(spring.ranking(), "ada", seed=1, count=20)
+    audit = spring.audit()
+    assert audit is not None and list(audit.left) != sorted(audit.left)
+    spring.answer(audit.left[3], True, "ada")
+    out_of_turn = spring.audit()
+    assert out_of_turn is not None and (out_of_turn.answered, out_of_turn.relevant) == (0, 0)
+    first = audit.left[0]
+    twin = next(
+        int(row) for row in np.flatnonzero(spring.samples.slices == spring.samples.slices[first]) if int(row) != first
+    )
+    spring.answer(twin, False, "ada")
+    spring.look(audit.left[1], "ada", 1.0)
+    spring.answer(audit.left[2], False, "ada")
+    told = spring.audit()
+    assert told is not None
+    # The second was skipped, which counts as relevant; the fourth was answered before.
+    assert (told.answered, told.relevant) == (4, 2)
+
+
+def test_the_newest_answer_of_a_slice_counts(spring: Review) -> None:
+    twins = np.flatnonzero(spring.samples.slices == spring.samples.slices[110]).tolist()
+    spring.answer(twins[0], True, "ada")
+    spring.answer(twins[1], False, "ada")
+    assert spring.ranking().marks.relevant.tolist() == [False]
+
+
+def test_heads_of_two_use_cases_never_share_a_name() -> None:
+    assert UseCase("hall", "door", "a.b").head_name != UseCase("hall", "door.a", "b").head_name
+
+
+def test_two_switches_do_not_mix(spring: Review) -> None:
+    spring.answer(110, True, "ada")
+    plain, other = spring.ranking(), spring.ranking(RetrievalSettings(similarity="euclidean"))
+    assert plain.scores is not None and other.scores is not None and plain.scores.max() > 0 >= other.scores.max()

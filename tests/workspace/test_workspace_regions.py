@@ -12,6 +12,7 @@ from lake.ledger import Ledger, Statement
 from lake.store import Store
 from workspace.regions import (
     check_name,
+    drawn_anew,
     drawn_region,
     outline_said,
     region_versions,
@@ -54,6 +55,27 @@ def test_the_newest_of_a_name_counts_and_all_are_kept(ledger: Ledger) -> None:
     ]
     told = [(one.name, one.region is not None) for one in region_versions(ledger, "gate")]
     assert told == [("hatch", True), ("door", True), ("hatch", True), ("door", False)]
+
+
+def test_a_region_is_drawn_anew_when_its_outline_changes(ledger: Ledger) -> None:
+    begin = datetime(2026, 3, 1, tzinfo=UTC)
+
+    def said(day: int, outline: object, camera: str = "east") -> None:
+        moment = begin + timedelta(days=day)
+        ledger.say("regions", [Statement(f"{camera}/hatch", "a", outline, camera=camera, said_at=moment)])
+
+    said(0, BOX)
+    said(0, BOX, "west")
+    said(1, BOX)
+    said(2, None)
+    said(3, BOX)
+    assert drawn_anew(ledger) == {}, "it never was another"
+    said(4, TRIANGLE)
+    said(5, None)
+    said(6, TRIANGLE)
+    assert drawn_anew(ledger) == {("east", "hatch"): begin + timedelta(days=4)}
+    said(7, BOX)
+    assert drawn_anew(ledger) == {("east", "hatch"): begin + timedelta(days=7)}, "also where it is drawn back"
 
 
 def test_an_outline_as_it_was_said_before_moments_is_read(ledger: Ledger) -> None:
