@@ -28,7 +28,7 @@ NAMES: dict[Format, str] = {"csv": "CSV", "json": "JSON", "otio": "Timeline"}
 def show_details(shown: Workspace, review: Review, ranking: Ranking, who: str, go_to: GoTo) -> None:
     shows: dict[str, Callable[[], None]] = {
         "Moments": lambda: _moments(shown, review, ranking, go_to),
-        "Labels": lambda: _labels(review, who, go_to),
+        "Labels": lambda: _labels(review, ranking, who, go_to),
         "Audit": lambda: _audit(review, ranking, who),
         "Disputed": lambda: _disputes(review, ranking, go_to),
         "Reviewers": lambda: show_agreement(review, go_to),
@@ -105,12 +105,18 @@ def _follow(picked: object, rows: list[int], key: str, go_to: GoTo) -> None:
             st.rerun()
 
 
-def _labels(review: Review, who: str, go_to: GoTo) -> None:
+def _labels(review: Review, ranking: Ranking, who: str, go_to: GoTo) -> None:
     labels = sorted(review.labels(), key=lambda label: label.said_at, reverse=True)
     if not labels:
         st.caption("Nothing is labelled yet.")
         return
     zone = review.workspace.settings.zone
+    if ranking.marks.lost:
+        st.warning(
+            f"{count_text(len(ranking.marks.lost), 'label')} of this campaign without effect: no picture of that moment is "
+            "embedded. Embed the recordings concerned, or take the labels back.",
+            icon=":material/link_off:",
+        )
     count, labels = len(labels), labels[:LISTED]
     rows = [review.row_of(label.span) if label.campaign == review.campaign else None for label in labels]
     table = pd.DataFrame(

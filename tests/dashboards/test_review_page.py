@@ -333,3 +333,10 @@ def test_an_encoder_that_was_added_is_searched_by(hall: Workspace) -> None:
     (told,) = app.error
     # It is known, although nothing is embedded by it yet.
     assert "is in space handcrafted-motion" in told.value
+
+
+def test_labels_whose_moment_is_not_embedded_are_told(hall: Workspace) -> None:
+    gone = Label(CASE, SPRING, START[SPRING].date(), "another recording", 0, 1_000_000, True, "ada")
+    say_labels(hall.ledger, [gone])
+    app = tab(review_page(), "Labels")
+    assert any("1 label of this campaign" in str(one.value) for one in app.warning)
