@@ -334,7 +334,8 @@ def _listed(shown: Workspace, number: int, event: pd.Series, media: Published, *
             show_picture(media.picture(str(event["keyframe"] or "")), alt=f"Event at {clock}")
         lasted = duration_text((event["ended_at"] - event["started_at"]).total_seconds())
         badge = ":orange-badge[alarm]" if event["alarm"] else ":blue-badge[event]"
-        where = "" if event["region"] == "frame" else f"{event['region']} · "
+        head = "" if event["head"] == shown.site.settings.novelty.name else f"{event['head']} · "
+        where = head if event["region"] == "frame" else f"{head}{event['region']} · "
         words.markdown(
             f"**{clock}** {badge}  \n"
             f":gray[:small[{where}{strength_text(event['peak_score'], event['threshold'])} · {lasted} · no. {number}]]"
