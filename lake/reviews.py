@@ -88,7 +88,7 @@ def say_audit(ledger: Ledger, draw: AuditDraw) -> None:
     ledger.say(TABLE, [_statement(key, draw.author, value, draw.campaign, draw.use_case.camera, _NO_DAY, draw.said_at)])
 
 
-def audit_of(ledger: Ledger, use_case: UseCase, campaign: str) -> AuditDraw | None:
+def newest_audit(ledger: Ledger, use_case: UseCase, campaign: str) -> AuditDraw | None:
     """The draw that counts; None where none was made."""
     for row in _rows(ledger, "audit", use_case, campaign):
         value = row["value"]

@@ -8,8 +8,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import zip_longest
-from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -19,22 +17,14 @@ from infra.errors import ConfigurationError, UnknownNameError
 from lake.keys import Place
 from lake.labels import Label, Span, UseCase, labels_now, say_labels, undo_label
 from lake.matrix import Block, Matrices
-from lake.reviews import AuditDraw, View, audit_of, say_audit, say_views, views_of
+from lake.reviews import View, say_views
 from models.events import Event, find_events
 from models.heads.retrieval import RetrievalSettings
-from models.labelling import disputed, middles, suggest
-from models.reviewing import missed_upper_bound
 from workspace.opened import PlannedEncoder, Workspace
 from workspace.search import open_matrices
 from workspace.training import Marks, Rows, Samples, Trained, mark, train
 
-Order = Literal["suggested", "most relevant", "in time", "audit", "disputed"]
-ORDERS: tuple[Order, ...] = get_args(Order)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-DISPUTED_MARGIN = 0.5
-"""How far on the wrong side of the boundary a label is disputed: half way to where the other class lies."""
-AUDIT_SLICES = 59
-"""Slices drawn for an audit: if none of 59 is relevant, at most 5 % of what was not flagged is, at 95 % confidence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,50 +72,6 @@ class FoundMoment:
     peak_us: int
     score: float
     probability: float | None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a review has come.
-
-    Attributes:
-        slices, looked: temporal slices of the campaign, and how many of them somebody has looked at.
-        flagged_left: slices that are flagged and were not looked at yet.
-        recorded_s, looked_s: footage there is, and footage that was looked at (each second once).
-        spent_s: what reviewers spent on it.
-    """
-
-    slices: int
-    looked: int
-    flagged_left: int
-    recorded_s: float
-    looked_s: float
-    spent_s: float
-
-
-@dataclass(frozen=True)
-class Audit:
-    """What a random sample of unflagged slices says about what was missed.
-
-    Attributes:
-        drawn: slices of the sample.
-        answered: of these, in the order drawn, those up to the first that nobody has looked at since: so many of a
-            random sample are a random sample themselves.
-        relevant: answered slices that are relevant; a slice that was looked at and skipped counts as one.
-        unflagged: slices the sample was drawn from.
-        share, slices: upper bounds at 95 % confidence of the relevant share, and of the number, among `unflagged`.
-        left: rows still to be answered.
-        said_at: when the sample was drawn; it speaks of the head as it was then.
-    """
-
-    drawn: int
-    answered: int
-    relevant: int
-    unflagged: int
-    share: float
-    slices: int
-    left: tuple[int, ...]
-    said_at: datetime
 
 
 def reviewable(workspace: Workspace, matrices: Matrices, campaign: str, camera: str) -> dict[str, list[PlannedEncoder]]:
@@ -362,165 +308,6 @@ class Review:
             score = event.peak_score
             found.append(FoundMoment(row, began, ended, peak, span.recording_id, peak_us, score, probability))
         return found
-
-    # What to look at next.
-
-    def queue(self, order: Order, count: int, ranking: Ranking, skipped: Sequence[int] = ()) -> list[int]:
-        """Rows to look at next, at most `count`, one of a slice; labelled slices are left out.
-
-        Args:
-            order: `suggested` mixes uncertain and diverse; `most relevant` goes down the ranking; `in time` shows what
-                was not looked at yet; `audit` the random sample of unflagged slices; `disputed` the labels that the
-                cross-validated head disagrees with most.
-            count: at least 1.
-            ranking: of the newest label.
-            skipped: rows whose slices are left out as well.
-        """
-        slices = self.samples.slices
-        done = np.unique(slices[np.concatenate([ranking.marks.rows, np.array(skipped, dtype=np.int64)])])
-        match order:
-            case "disputed":
-                return [row for row in self._disputed(ranking) if row not in skipped][:count]
-            case "audit":
-                audit = self.audit()
-                return [row for row in audit.left if slices[row] not in done][:count] if audit else []
-            case "suggested":
-                scores = ranking.scores
-                if scores is None or ranking.threshold is None:
-                    return self._first_looks(scores, done, count)
-                found = suggest(scores - np.float32(ranking.threshold), self.block.vectors, slices, done, count)
-                return [int(row) for row in found]
-            case "most relevant":
-                best = self._best_of_slices(ranking.scores, done)
-                return [int(row) for row in best[:count]]
-            case "in time":
-                looked = np.union1d(done, self._looked_slices())
-                rows = middles(slices)
-                return [int(row) for row in rows[~np.isin(slices[rows], looked)][:count]]
-        raise UnknownNameError("order", order, ORDERS)
-
-    def _first_looks(self, scores: NDArray[np.float32] | None, done: Rows, count: int) -> list[int]:
-        """Before there are two classes: by turns what looks unlike all else, and what looks most like the examples."""
-        likely = [] if scores is None else [int(row) for row in self._best_of_slices(scores, done)[: count // 2]]
-        done = np.union1d(done, self.samples.slices[np.array(likely, dtype=np.int64)])
-        flat = np.zeros(len(self.samples.slices), dtype=np.float32)
-        varied = suggest(flat, self.block.vectors, self.samples.slices, done, count - len(likely), uncertain_share=0.0)
-        by_turns = zip_longest((int(row) for row in varied), likely)
-        return [row for pair in by_turns for row in pair if row is not None]
-
-    def _best_of_slices(self, scores: NDArray[np.float32] | None, done: Rows) -> Rows:
-        """The highest row of each slice not yet done, best first."""
-        if scores is None:
-            rows = middles(self.samples.slices)
-            return rows[~np.isin(self.samples.slices[rows], done)]
-        order = np.lexsort((np.arange(len(scores)), -scores))
-        _, first = np.unique(self.samples.slices[order], return_index=True)
-        best = order[np.sort(first)]
-        return np.asarray(best[~np.isin(self.samples.slices[best], done)], dtype=np.int64)
-
-    def _disputed(self, ranking: Ranking) -> list[int]:
-        if ranking.trained is None:
-            return []
-        margins = ranking.trained.margins(self.campaign)
-        if not len(margins):
-            return []
-        found = disputed(ranking.marks.relevant, margins, least=DISPUTED_MARGIN)
-        return [int(ranking.marks.rows[position]) for position in found]
-
-    # How far it has come.
-
-    def progress(self, ranking: Ranking) -> Progress:
-        """What was looked at and what is left."""
-        slices, looked = self.samples.slices, self._looked_slices()
-        flagged = np.unique(slices[np.flatnonzero(ranking.flagged)])
-        seen = np.isin(slices, looked)
-        return Progress(
-            slices=self.samples.slice_count,
-            looked=len(looked),
-            flagged_left=int((~np.isin(flagged, looked)).sum()),
-            recorded_s=_union_s(self.block.from_us, self.until_us),
-            looked_s=_union_s(self.block.from_us[seen], self.until_us[seen]),
-            spent_s=sum(view.seconds for view in views_of(self._ledger, self.use_case, self.campaign)),
-        )
-
-    def _looked_slices(self, since: datetime = EPOCH) -> Rows:
-        views = views_of(self._ledger, self.use_case, self.campaign)
-        spans = [view.span for view in views if view.said_at >= since]
-        labels = [label for label in self.labels() if label.campaign == self.campaign and label.said_at >= since]
-        spans += [label.span for label in labels]
-        looked: list[Rows] = [np.empty(0, dtype=np.int64)]
-        looked += [self.samples.slices[self.samples.rows_within(span)] for span in dict.fromkeys(spans)]
-        return np.unique(np.concatenate(looked))
-
-    # What may have been missed.
-
-    def draw_audit(self, ranking: Ranking, author: str, seed: int, count: int = AUDIT_SLICES) -> AuditDraw:
-        """Draw a random sample of the slices that are neither flagged nor labelled, to be labelled.
-
-        Raises:
-            ConfigurationError: there is no head with a threshold yet, or nothing is left to draw from.
-        """
-        if ranking.threshold is None:
-            raise ConfigurationError(
-                "an audit needs a head that separates: label relevant and irrelevant moments first"
-            )
-        slices = self.samples.slices
-        taken = np.union1d(slices[np.flatnonzero(ranking.flagged)], slices[ranking.marks.rows])
-        rows = middles(slices)
-        free = rows[~np.isin(slices[rows], taken)]
-        if not len(free):
-            raise ConfigurationError("every slice is flagged or labelled: there is nothing left to audit")
-        # In the order drawn: however many of them are answered, these are a random sample.
-        chosen = np.random.default_rng(seed).choice(free, min(count, len(free)), replace=False)
-        spans = tuple(self.samples.span(int(row)) for row in chosen)
-        draw = AuditDraw(self.use_case, self.campaign, spans, len(free), seed, author)
-        say_audit(self._ledger, draw)
-        return draw
-
-    def audit(self) -> Audit | None:
-        """What the newest sample says so far; None where none was drawn."""
-        draw = audit_of(self._ledger, self.use_case, self.campaign)
-        if draw is None:
-            return None
-        answers = self._answers_since(draw.said_at)
-        looked = self._looked_slices(since=draw.said_at)
-        rows = [row for row in (self.row_of(span) for span in draw.spans) if row is not None]
-        counted = relevant = 0
-        for row in rows:
-            number = int(self.samples.slices[row])
-            if number not in answers and number not in looked:
-                break
-            counted += 1
-            relevant += answers.get(number, True)
-        bound = missed_upper_bound(relevant, counted, draw.unflagged)
-        return Audit(
-            drawn=len(draw.spans),
-            answered=counted,
-            relevant=relevant,
-            unflagged=draw.unflagged,
-            share=bound.share,
-            slices=bound.count,
-            left=tuple(row for row in rows if int(self.samples.slices[row]) not in answers),
-            said_at=draw.said_at,
-        )
-
-    def _answers_since(self, moment: datetime) -> dict[int, bool]:
-        """The newest answer of each slice that was given after a moment, wherever in the slice."""
-        answers: dict[int, bool] = {}
-        for label in sorted(self.labels(), key=lambda label: label.said_at):
-            if label.campaign == self.campaign and label.said_at >= moment:
-                for number in np.unique(self.samples.slices[self.samples.rows_within(label.span)]):
-                    answers[int(number)] = label.relevant
-        return answers
-
-
-def _union_s(from_us: Rows, to_us: Rows) -> float:
-    """Seconds covered by spans in order of their start; what overlaps counts once."""
-    if not len(from_us):
-        return 0.0
-    reached = np.maximum.accumulate(to_us)
-    begins = np.maximum(from_us, np.concatenate([from_us[:1], reached[:-1]]))
-    return float(np.maximum(to_us - begins, 0).sum() / 1e6)
 
 
 def _origins_us(recordings: pa.Table) -> dict[str, int]:

@@ -22,7 +22,9 @@ from dashboards.app_pages.shared import empty_state, facts, workspace
 from dashboards.queries import camera_days
 from dashboards.wording import clock_text, day_text, duration_text, moment_text, share_text
 from lake.labels import Span
-from workspace.session import ORDERS, Order, Progress, Ranking, Review
+from workspace.progress import Progress, audit_of, progress_of
+from workspace.queue import ORDERS, Order, next_rows
+from workspace.session import Ranking, Review
 
 QUEUE = 12
 STRIP = 7
@@ -55,10 +57,10 @@ def main() -> None:
     if not who:
         st.error(NO_AUTHOR, icon=":material/person:")
     ranking = review.ranking(review_settings())
-    progress = review.progress(ranking)
+    progress = progress_of(review, ranking)
     _figures(review, ranking, progress)
     order = _order()
-    queue = review.queue(order, QUEUE, ranking, _skipped())
+    queue = next_rows(review, order, QUEUE, ranking, _skipped())
     row = _current(queue, review)
     show_timeline(review, ranking, row, _go_to)
     left, right = st.columns([13, 7], gap="medium")
@@ -76,7 +78,7 @@ def _figures(review: Review, ranking: Ranking, progress: Progress) -> None:
     positive = int(ranking.marks.relevant.sum())
     negative = len(ranking.marks.relevant) - positive
     found = "–" if ranking.threshold is None else str(len(ranking.events))
-    audit = review.audit()
+    audit = audit_of(review)
     missed, drawn = "–", "Draw one in the Audit tab below."
     if audit is not None:
         at = moment_text(audit.said_at, review.workspace.settings.zone)
@@ -191,7 +193,7 @@ def _order() -> Order:
 
 def _nothing_left(order: Order, review: Review) -> None:
     with st.container(border=True):
-        if order == "audit" and review.audit() is None:
+        if order == "audit" and audit_of(review) is None:
             st.markdown("#### :material/casino: No sample drawn yet")
             st.markdown("Draw one under *Audit* below: its answers bound what may have been missed.")
         else:

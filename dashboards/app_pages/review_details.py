@@ -16,8 +16,10 @@ from lake.keys import short_hash
 from lake.labels import Label, take_back
 from workspace.event_files import FORMATS, Format
 from workspace.heads import heads_of, put_into_service, save_review
+from workspace.progress import AUDIT_SLICES, audit_of, draw_audit, progress_of
+from workspace.queue import next_rows
 from workspace.review_files import moments_file
-from workspace.session import AUDIT_SLICES, Ranking, Review
+from workspace.session import Ranking, Review
 
 GoTo = Callable[[int], None]
 LISTED = 200
@@ -32,7 +34,7 @@ def show_details(shown: Workspace, review: Review, ranking: Ranking, who: str, g
         "Audit": lambda: _audit(review, ranking, who),
         "Disputed": lambda: _disputes(review, ranking, go_to),
         "Reviewers": lambda: show_agreement(review, go_to),
-        "Measures": lambda: show_measures(review, review.progress(ranking)),
+        "Measures": lambda: show_measures(review, progress_of(review, ranking)),
         "Head": lambda: _head(shown, review, ranking, who),
     }
     # What nobody looks at is not computed again after every answer.
@@ -170,7 +172,7 @@ def _take_back(review: Review, labels: list[Label], who: str) -> None:
 
 
 def _audit(review: Review, ranking: Ranking, who: str) -> None:
-    audit = review.audit()
+    audit = audit_of(review)
     if audit is None:
         st.markdown(
             "A head finds what is like your labels; what it misses you do not see. An audit shows you "
@@ -194,7 +196,7 @@ def _audit(review: Review, ranking: Ranking, who: str) -> None:
     word = "Draw a sample" if audit is None else "Draw a new sample"
     if st.button(word, icon=":material/casino:", disabled=not who, help=None if who else NO_AUTHOR):
         try:
-            review.draw_audit(ranking, who, seed=int(datetime.now(UTC).timestamp()))
+            draw_audit(review, ranking, who, seed=int(datetime.now(UTC).timestamp()))
         except AfterwatchError as error:
             st.error(str(error), icon=":material/error:")
         else:
@@ -203,7 +205,7 @@ def _audit(review: Review, ranking: Ranking, who: str) -> None:
 
 
 def _disputes(review: Review, ranking: Ranking, go_to: GoTo) -> None:
-    rows = review.queue("disputed", LISTED, ranking)
+    rows = next_rows(review, "disputed", LISTED, ranking)
     if not rows or ranking.trained is None:
         st.caption(
             "No label is disputed: heads trained without a label agree with it. It takes labels from several minutes."

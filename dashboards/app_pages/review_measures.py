@@ -13,7 +13,8 @@ from infra.errors import AfterwatchError
 from models.heads.retrieval import RetrievalSettings
 from models.transfer import BudgetPoint
 from workspace.measures import agreements, own_curve, recall_curve, travel
-from workspace.session import Progress, Review
+from workspace.progress import Progress
+from workspace.session import Review
 
 MOST_CONFLICTS = 20
 """Conflicts of two reviewers that are shown, each with a button; the rest are counted."""

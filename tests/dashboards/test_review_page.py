@@ -16,6 +16,7 @@ from lake.promotions import in_service
 from tests.dashboards.test_dashboard_pages import APP, words
 from tests.workspace.hall import AUTUMN, CAMERA, CASE, OPEN, REGION, SPRING, START, make_hall, recording_of, review
 from workspace.opened import Workspace
+from workspace.progress import progress_of
 from workspace.session import Review
 
 SOME = {110: True, 320: True, 10: False, 200: False, 400: False, 580: False}
@@ -98,7 +99,7 @@ def test_skip_is_no_answer_but_a_look(hall: Workspace) -> None:
     app = review_page()
     press(app, "Skip")
     assert "Labels: 0 relevant · 0 not" in words(app)
-    assert review(hall).progress(review(hall).ranking()).looked == 1
+    assert progress_of(review(hall), review(hall).ranking()).looked == 1
 
 
 def test_moments_audit_head(hall: Workspace) -> None:

@@ -10,7 +10,9 @@ from lake.labels import Label, UseCase, labels_now, say_labels
 from models.heads.retrieval import RetrievalSettings
 from tests.workspace.hall import AUTUMN, CASE, OPEN, ROWS, SPRING, START, make_hall, recording_of, review, truth
 from workspace.opened import Workspace
-from workspace.session import ORDERS, Review
+from workspace.progress import audit_of, draw_audit, progress_of
+from workspace.queue import ORDERS, next_rows
+from workspace.session import Review
 from workspace.training import BLOCK_US
 
 
@@ -104,13 +106,13 @@ def test_no_queue_shows_a_labelled_slice_or_two_of_one(spring: Review, order: st
     teach(spring, SOME)
     ranking = spring.ranking()
     if order == "audit":
-        spring.draw_audit(ranking, "ada", seed=3)
-    rows = spring.queue(order, 20, ranking)  # type: ignore[arg-type]  # the names are those of Order
+        draw_audit(spring, ranking, "ada", seed=3)
+    rows = next_rows(spring, order, 20, ranking)  # type: ignore[arg-type]  # the names are those of Order
     slices = spring.samples.slices
     assert len(set(slices[rows])) == len(rows)
     if order != "disputed":
         assert rows and not set(slices[rows]) & set(slices[list(SOME)])
-        left = spring.queue(order, 20, ranking, skipped=rows[:1])  # type: ignore[arg-type]  # likewise
+        left = next_rows(spring, order, 20, ranking, skipped=rows[:1])  # type: ignore[arg-type]  # likewise
         assert rows[0] not in left
 
 
@@ -118,17 +120,17 @@ def test_suggestions_ask_where_the_head_is_unsure(spring: Review) -> None:
     teach(spring, SOME)
     ranking = spring.ranking()
     assert ranking.scores is not None
-    asked = spring.queue("suggested", 10, ranking)
+    asked = next_rows(spring, "suggested", 10, ranking)
     assert np.abs(ranking.scores[asked]).mean() < np.abs(ranking.scores).mean()
 
 
 def test_progress_adds_up(spring: Review) -> None:
-    nothing = spring.progress(spring.ranking())
+    nothing = progress_of(spring, spring.ranking())
     assert (nothing.looked, nothing.looked_s, nothing.spent_s) == (0, 0.0, 0.0)
     assert nothing.recorded_s == ROWS
     teach(spring, SOME)
     spring.look(250, "ada", 4.0)
-    told = spring.progress(spring.ranking())
+    told = progress_of(spring, spring.ranking())
     assert told.looked == len({*spring.samples.slices[[*SOME, 250]]})
     assert 0 < told.looked_s <= 70 and told.spent_s == 4.0
     assert told.slices == spring.samples.slice_count
@@ -137,19 +139,19 @@ def test_progress_adds_up(spring: Review) -> None:
 
 def test_an_audit_bounds_what_was_missed(spring: Review) -> None:
     with pytest.raises(ConfigurationError, match="label"):
-        spring.draw_audit(spring.ranking(), "ada", seed=1)
+        draw_audit(spring, spring.ranking(), "ada", seed=1)
     teach(spring, SOME)
     ranking = spring.ranking()
-    draw = spring.draw_audit(ranking, "ada", seed=1, count=20)
-    assert draw.spans == spring.draw_audit(ranking, "ada", seed=1, count=20).spans
-    audit = spring.audit()
+    draw = draw_audit(spring, ranking, "ada", seed=1, count=20)
+    assert draw.spans == draw_audit(spring, ranking, "ada", seed=1, count=20).spans
+    audit = audit_of(spring)
     assert audit is not None and audit.answered == 0 and len(audit.left) == 20
     flagged = set(spring.samples.slices[np.flatnonzero(ranking.flagged)])
     assert not flagged & set(spring.samples.slices[list(audit.left)])
     bounds = []
     for row in audit.left:
         spring.answer(row, False, "ada")
-        after = spring.audit()
+        after = audit_of(spring)
         assert after is not None
         bounds.append(after.share)
     assert bounds == sorted(bounds, reverse=True)
@@ -160,7 +162,7 @@ def test_a_wrong_label_is_disputed(spring: Review) -> None:
     many = {row: bool(truth(SPRING)[row]) for row in range(5, ROWS, 15)} | {115: True, 125: True, 335: True, 515: True}
     teach(spring, many)
     spring.answer(325, False, "ada")
-    assert spring.queue("disputed", 5, spring.ranking())[:1] == [325]
+    assert next_rows(spring, "disputed", 5, spring.ranking())[:1] == [325]
 
 
 def test_labels_of_another_campaign_train_too(tmp_path: Path) -> None:
@@ -226,16 +228,16 @@ def test_sparse_samples_make_moments_too(tmp_path: Path, every: int) -> None:
     teach(one, {round(row / every): answer for row, answer in SOME.items()})
     ranking = one.ranking()
     assert len(ranking.events) == len(OPEN[SPRING])
-    assert one.progress(ranking).recorded_s == pytest.approx(ROWS / every * min(every, 2), abs=2)
+    assert progress_of(one, ranking).recorded_s == pytest.approx(ROWS / every * min(every, 2), abs=2)
 
 
 def test_an_audit_counts_answers_wherever_in_the_slice_and_in_the_order_drawn(spring: Review) -> None:
     teach(spring, SOME)
-    spring.draw_audit(spring.ranking(), "ada", seed=1, count=20)
-    audit = spring.audit()
+    draw_audit(spring, spring.ranking(), "ada", seed=1, count=20)
+    audit = audit_of(spring)
     assert audit is not None and list(audit.left) != sorted(audit.left)
     spring.answer(audit.left[3], True, "ada")
-    out_of_turn = spring.audit()
+    out_of_turn = audit_of(spring)
     assert out_of_turn is not None and (out_of_turn.answered, out_of_turn.relevant) == (0, 0)
     first = audit.left[0]
     twin = next(
@@ -244,7 +246,7 @@ def test_an_audit_counts_answers_wherever_in_the_slice_and_in_the_order_drawn(sp
     spring.answer(twin, False, "ada")
     spring.look(audit.left[1], "ada", 1.0)
     spring.answer(audit.left[2], False, "ada")
-    told = spring.audit()
+    told = audit_of(spring)
     assert told is not None
     # The second was skipped, which counts as relevant; the fourth was answered before.
     assert (told.answered, told.relevant) == (4, 2)
