@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from afterwatch import evaluate_anomalies
 from afterwatch.options import JsonOption, print_json, progress_bars
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ evaluate_app = typer.Typer(help="Published experiments on labelled footage: tabl
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
+    evaluate_anomalies.add_to(evaluate_app)
     app.add_typer(evaluate_app, name="evaluate")
 
 

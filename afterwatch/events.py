@@ -1,8 +1,9 @@
-"""Verbs over events: list, and export for other review software."""
+"""Verbs over events: list, confirm, dismiss, and export for other review software."""
 
+import getpass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,12 +19,16 @@ from afterwatch.options import (
 )
 
 if TYPE_CHECKING:
+    from lake.labels import Label
     from workspace.event_files import EventRow, Format
     from workspace.opened import Workspace
+    from workspace.verdicts import Verdict
 
-events_app = typer.Typer(help="Events: list, export for other review software.", no_args_is_help=True)
+events_app = typer.Typer(help="Events: list, confirm, dismiss, export for other review software.", no_args_is_help=True)
 
 HeadOption = Annotated[str | None, typer.Option("--head", help="Only what this head found.")]
+EventArgument = Annotated[str, typer.Argument(help="Name of the event, as events list prints it.")]
+AuthorOption = Annotated[str | None, typer.Option("--author", help="Who says so; default: you.")]
 AlarmsOption = Annotated[bool, typer.Option("--alarms", help="Only alarms.")]
 ENDINGS: "dict[str, Format]" = {".csv": "csv", ".json": "json", ".otio": "otio", "": "otio"}
 
@@ -47,18 +52,33 @@ def list_events(
     from workspace.event_files import told_of
     from workspace.known_recordings import KnownRecordings
     from workspace.opened import Workspace
+    from workspace.verdicts import verdicts_now
 
     workspace = Workspace(site)
     known = KnownRecordings(workspace.ledger)
     events = _events(workspace, (campaign, camera, day), head, alarms)
-    told = [told_of(row, known) for row in events]
+    verdicts = verdicts_now(workspace, camera)
+    told = [{**told_of(row, known), **_told_verdict(verdicts.of(row))} for row in events]
     if as_json:
         print_json({"events": told})
         return
     zone = workspace.settings.zone
-    columns = ("camera", "head", "region", "alarm", "begins", "seconds", "score", "recording", "from_s")
+    columns = (
+        "event",
+        "camera",
+        "head",
+        "region",
+        "alarm",
+        "begins",
+        "seconds",
+        "score",
+        "recording",
+        "from_s",
+        "verdict",
+    )
     rows = [
         (
+            row.event_id,
             row.camera,
             row.head,
             row.region,
@@ -68,10 +88,80 @@ def list_events(
             "" if row.peak_score is None else row.peak_score,
             plain["recording"],
             "" if plain["from_s"] is None else plain["from_s"],
+            plain["verdict"] or "",
         )
         for row, plain in zip(events, told, strict=True)
     ]
     print_table(columns, rows)
+
+
+def _told_verdict(verdict: "Verdict | None") -> dict[str, Any]:
+    if verdict is None:
+        return {"verdict": None, "verdict_author": None, "verdict_said_at": None}
+    said_at = verdict.said_at.isoformat()
+    return {"verdict": verdict.word, "verdict_author": verdict.author, "verdict_said_at": said_at}
+
+
+@events_app.command("confirm", epilog="Example: afterwatch events confirm 3f9a0c12b7de --author inspector --site site")
+def confirm_event(
+    event: EventArgument, author: AuthorOption = None, site: SiteOption = Path("."), as_json: JsonOption = False
+) -> None:
+    """Confirm that an event is unusual: the next fit leaves it out of what is normal."""
+    _say(site, event, True, author, as_json)
+
+
+@events_app.command("dismiss", epilog="Example: afterwatch events dismiss 3f9a0c12b7de --author inspector --site site")
+def dismiss_event(
+    event: EventArgument, author: AuthorOption = None, site: SiteOption = Path("."), as_json: JsonOption = False
+) -> None:
+    """Dismiss an event as usual: the next fit takes it for normal, even where it raised an alarm."""
+    _say(site, event, False, author, as_json)
+
+
+@events_app.command("undo", epilog="Example: afterwatch events undo 3f9a0c12b7de --site site")
+def undo_verdict(
+    event: EventArgument, author: AuthorOption = None, site: SiteOption = Path("."), as_json: JsonOption = False
+) -> None:
+    """Take back what was said of an event, whoever said it."""
+    from workspace.opened import Workspace
+    from workspace.verdicts import find_event, take_verdict_back
+
+    workspace = Workspace(site)
+    taken = take_verdict_back(workspace, find_event(workspace, event), author or getpass.getuser())
+    if as_json:
+        print_json({"event_id": event, "verdict": None, "labels": [_told_label(workspace, label) for label in taken]})
+    elif taken:
+        typer.echo(f"taken back: what was said of event {event}")
+    else:
+        typer.echo(f"nothing that stands was said of event {event}")
+
+
+def _say(site: Path, event: str, confirmed: bool, author: str | None, as_json: bool) -> None:
+    from workspace.opened import Workspace
+    from workspace.verdicts import find_event, say_verdict
+
+    workspace = Workspace(site)
+    found = find_event(workspace, event)
+    said = say_verdict(workspace, found, confirmed, author or getpass.getuser())
+    verdict = "confirmed" if confirmed else "dismissed"
+    if as_json:
+        print_json({"event_id": event, "verdict": verdict, "labels": [_told_label(workspace, label) for label in said]})
+        return
+    begins = f"{found.started_at.astimezone(workspace.settings.zone):%Y-%m-%d %H:%M:%S}"
+    typer.echo(f"{verdict}: {found.camera} · {found.region} · {begins}; the next run fits by it")
+
+
+def _told_label(workspace: "Workspace", label: "Label") -> dict[str, Any]:
+    from workspace.known_recordings import KnownRecordings
+
+    recording = KnownRecordings(workspace.ledger).name_of(label.recording_id)
+    return {
+        "recording": recording,
+        "recording_id": label.recording_id,
+        "from_s": label.from_us / 1e6,
+        "to_s": label.to_us / 1e6,
+        "author": label.author,
+    }
 
 
 @events_app.command("export", epilog="Example: afterwatch events export events.csv --alarms --site site")

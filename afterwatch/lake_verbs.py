@@ -48,6 +48,10 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 def _readable(value: Any) -> Any:
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
+    if isinstance(value, list):
+        return [_readable(item) for item in value]
+    if isinstance(value, dict):
+        return _plain(value)
     return value.isoformat() if isinstance(value, date | datetime) else value
 
 

@@ -189,8 +189,22 @@ def print_report(told: dict[str, Any]) -> None:
     typer.echo(
         f"decoded {decoded} of footage, {shown} again for videos; {told['events']} events, {told['alarms']} alarms"
     )
+    _print_expected(told.get("expected_alarms", []))
     for line in told["attention"]:
         typer.echo(f"attention: {line}")
+
+
+def _print_expected(lines: list[dict[str, Any]]) -> None:
+    """What the thresholds would raise in a normal night; reports of older nights do not say."""
+    words = {"mu": " (by mu)", "chosen": " (threshold chosen by hand)"}
+    cameras = []
+    for line in lines:
+        sources = {region["source"] for region in line["regions"]}
+        cameras.append(
+            f"{line['camera']} {line['per_night']:g}" + "".join(words.get(name, "") for name in sorted(sources))
+        )
+    if cameras:
+        typer.echo(f"alarms expected in a normal night: {', '.join(cameras)}")
 
 
 def _print_coverage(lines: list[dict[str, Any]]) -> None:

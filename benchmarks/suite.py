@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.decoding import run_decode
 from benchmarks.idle import run_idle
+from benchmarks.novelty import run_novelty
 from benchmarks.passes import run_fan_in, run_network, run_pass
 from benchmarks.peer import run_peer
 from benchmarks.retrieval import run_retrieval
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "idle": run_idle,
     "search": run_search,
     "retrieval": run_retrieval,
+    "novelty": run_novelty,
 }
 ALL = "all"
 

@@ -5,6 +5,7 @@ from base64 import b64encode
 import streamlit as st
 
 from dashboards.app_pages.shared import (
+    ANOMALIES_PAGE,
     DAY_PAGE,
     NIGHT_PAGE,
     REGIONS_PAGE,
@@ -42,6 +43,7 @@ def main() -> None:
         [
             st.Page(NIGHT_PAGE, title="Night", icon=":material/nightlight:", url_path="night", default=True),
             st.Page(DAY_PAGE, title="Day", icon=":material/calendar_today:", url_path="day"),
+            st.Page(ANOMALIES_PAGE, title="Anomalies", icon=":material/crisis_alert:", url_path="anomalies"),
             st.Page(REVIEW_PAGE, title="Review", icon=":material/rate_review:", url_path="review"),
             st.Page(SEARCH_PAGE, title="Search", icon=":material/search:", url_path="search"),
             st.Page(REGIONS_PAGE, title="Regions", icon=":material/crop:", url_path="regions"),

@@ -41,10 +41,15 @@ def box_plot(report: FewShotReport, part: str) -> bytes:
                 if row == rows - 1:
                     panels[row][column].set_xlabel("labels asked for of each class")
             panels[row][0].set_ylabel(encoder)
-        target = io.BytesIO()
-        # The writer's own name and version would change the bytes with the library.
-        FigureCanvasAgg(figure)
-        figure.savefig(target, format="png", metadata={"Software": None})
+        return png(figure)
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as it is on any machine; to be called inside its `rc_context`."""
+    target = io.BytesIO()
+    FigureCanvasAgg(figure)
+    # The writer's own name and version would change the bytes with the library.
+    figure.savefig(target, format="png", metadata={"Software": None})
     return target.getvalue()
 
 

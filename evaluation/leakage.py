@@ -13,13 +13,17 @@ and what it says of them measures memory. A split is refused where
 One recording may be split in time, between two visits, if the gap lies between the sides. The default gap of 10 s is the
 longest temporal slice (`models.labelling.temporal_slices`): nearer frames may stand for one moment. It cannot make an
 empty room in the morning differ from the same room at noon: results on one recording say less than those on other days.
+
+A data set's own split (`check_official_split`) is not ours to widen: clips may follow one another at once, as far as it
+tells. What it may not share is a recording, a group, or a single picture.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from evaluation.datasets.base import LabelledVideo
+from evaluation.datasets.base import LabelledVideo, image_files
 from infra.errors import ConfigurationError
 
 GAP_S = 10.0
@@ -87,6 +91,29 @@ def check_split(train: Sequence[Slice], test: Sequence[Slice], *, gap_s: float =
                 f"the split leaks: {one} is trained on, {other} is tested on, and {reason}; "
                 "leave one of them out, or split by day, clip or visit"
             )
+
+
+def check_official_split(train: Sequence[LabelledVideo], test: Sequence[LabelledVideo]) -> None:
+    """Refuse a data set's own split where both sides share a recording, a group, or an image of the same bytes.
+
+    Raises:
+        ConfigurationError: they do; the message says what.
+    """
+    check_split([Slice.whole(video) for video in train], [Slice.whole(video) for video in test], gap_s=0.0)
+    known = {digest: name for video in train for name, digest in _images(video)}
+    for video in test:
+        for name, digest in _images(video):
+            if digest in known:
+                raise ConfigurationError(
+                    f"the split leaks: {known[digest]} is trained on, {name} is tested on, and they are the same picture; "
+                    "unpack the data set again"
+                )
+
+
+def _images(video: LabelledVideo) -> Iterator[tuple[str, bytes]]:
+    if video.source.is_dir():
+        for path in image_files(video.source):
+            yield f"{video.video_id}/{path.name}", hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
 
 
 def _shared(train: Slice, test: Slice, gap_us: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from evaluation.markdown import row
 from evaluation.protocols.few_shot_retrieval import NEXT, PROTOCOL, TEST, FewShotReport, Score
 from evaluation.tallies import OVERLAPS, Summary, false_events_name, measures, pooled
 
@@ -161,10 +162,10 @@ BY_BUDGET = (
 
 def _by_budget(lines: Sequence[Line]) -> list[str]:
     held = {(line.budget, line.metric): line for line in lines if line.average == "micro"}
-    rows = [_row("budget", "labels", *(title for _, title in BY_BUDGET)), _row(*("---",) * (2 + len(BY_BUDGET)))]
+    rows = [row("budget", "labels", *(title for _, title in BY_BUDGET)), row(*("---",) * (2 + len(BY_BUDGET)))]
     for budget in sorted({line.budget for line in lines}):
         mine = [held[budget, metric] for metric, _ in BY_BUDGET]
-        rows.append(_row(str(budget), mine[0].labels, *(_shown(line.summary, line.metric) for line in mine)))
+        rows.append(row(str(budget), mine[0].labels, *(_shown(line.summary, line.metric) for line in mine)))
     runs = max(line.summary.n for line in held.values())
     return [f"By label budget; micro, mean ± standard deviation over {runs} runs:", "", *rows]
 
@@ -173,26 +174,22 @@ def _headline(lines: Sequence[Line], report: FewShotReport) -> list[str]:
     budgets = sorted(report.settings.budgets)
     budget = HEADLINE_BUDGET if HEADLINE_BUDGET in budgets else budgets[-1]
     mine = [line for line in lines if line.budget == budget]
-    rows = [_row("", "", "n", "accuracy", "precision", "recall", "F1", "false events/h"), _row(*("---",) * 8)]
+    rows = [row("", "", "n", "accuracy", "precision", "recall", "F1", "false events/h"), row(*("---",) * 8)]
     for average in ("micro", "macro"):
         held = {line.metric: line.summary for line in mine if line.average == average}
         frames = [_shown(held[metric], metric) for metric in ("accuracy", "precision", "recall")]
-        rows.append(_row(average, "frames", str(held["accuracy"].n), *frames, "", ""))
+        rows.append(row(average, "frames", str(held["accuracy"].n), *frames, "", ""))
         for overlap in sorted(OVERLAPS, reverse=True):
             percent, rate = round(100 * overlap), false_events_name(overlap)
             recall, precision, f1 = (held[f"event_{metric}_{percent}"] for metric in ("recall", "precision", "f1"))
             shown = [_shown(one, "") for one in (recall, precision, recall, f1)]
-            rows.append(_row(average, f"events @ TO {percent} %", str(recall.n), *shown, _shown(held[rate], rate)))
+            rows.append(row(average, f"events @ TO {percent} %", str(recall.n), *shown, _shown(held[rate], rate)))
     return [
         f"At {budget} + {budget} labels asked for ({mine[0].labels} there); micro over runs, macro over run × unit. "
         "An event's accuracy is its recall:",
         "",
         *rows,
     ]
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _shown(summary: Summary, metric: str) -> str:

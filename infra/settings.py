@@ -17,6 +17,8 @@ from infra.errors import ConfigurationError, UnknownNameError
 
 SETTINGS_FILE = "afterwatch.toml"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]*")
+LINEAR_PROJECTIONS = ("none", "pca", "gaussian", "sparse")
+"""Projections that need no training; any other name is that of a trained one."""
 
 Seconds = Annotated[float, Field(gt=0)]
 Hz = Annotated[float, Field(gt=0, le=1000)]
@@ -97,8 +99,13 @@ class EncoderTable(_Table):
     name: str
     regions: Literal["all"] | tuple[str, ...] = "all"
     """Regions it embeds; the whole picture is the region `frame`."""
+    cameras: Literal["all"] | tuple[str, ...] = "all"
+    """Cameras whose footage it embeds: an autoencoder knows the one it was trained on."""
     stride_s: Seconds | None = None
     """Seconds from one snippet's start to the next; default: the snippet's length. Snippet encoders only."""
+
+    def runs_for(self, camera: str) -> bool:
+        return self.cameras == "all" or camera in self.cameras
 
 
 class ComputeTable(_Table):
@@ -115,12 +122,18 @@ class NoveltyTable(_Table):
     """The head that says how unlike its own past a camera's footage is."""
 
     name: str = "novelty"
-    detector: Literal["lof", "knn"] = "knn"
+    detector: Literal["lof", "knn", "isolation_forest", "one_class_svm", "cells", "magnitude"] = "knn"
     encoder: str = "handcrafted/motion"
     regions: Literal["all"] | tuple[str, ...] = "all"
     """Regions that are judged, each against its own past; the whole picture is the region `frame`."""
     neighbours: Annotated[int, Field(ge=1)] = 20
     scaling: Literal["none", "l2", "standardise"] = "standardise"
+    projection: str = "none"
+    """`none`, `pca`, `gaussian`, `sparse`, or a trained one of the registry as `NAME` or `NAME/VERSION`."""
+    dimension: Annotated[int, Field(ge=1)] = 256
+    """Values left by `pca`, `gaussian` and `sparse`."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of what is drawn at random: random projections, the trees of a forest, the subsample of a one-class SVM."""
     minimum_reference: Annotated[int, Field(ge=2)] = 30
     """Earlier snippets below which a day is compared with itself, its own surroundings left out."""
     maximum_reference: Annotated[int, Field(ge=2)] = 20_000
@@ -133,12 +146,41 @@ class NoveltyTable(_Table):
     """Alarm budget k of one camera and night, all its regions together; a night raises at most this many."""
     floor_mad: Annotated[float, Field(ge=0)] = 3.0
     """The threshold is at least the normal scores' median plus this many robust standard deviations."""
+    mu: Annotated[float, Field(gt=0)] | None = None
+    """Normalised score (0 and 1: the normal scores' quantiles .001 and .999) above which a snippet is anomalous, and every
+    event an alarm; none: the alarm budget sets the threshold."""
     smooth_s: Annotated[float, Field(ge=0)] = 3.0
     hysteresis_mad: Annotated[float, Field(ge=0)] = 1.0
     """An event reaches as far as the score stays above the threshold less this many robust standard deviations."""
     minimum_count: Annotated[int, Field(ge=1)] = 1
+    """λ in snippets (cuboids): how many in a row above the threshold an event needs."""
     minimum_s: Annotated[float, Field(ge=0)] = 1.0
+    """λ in seconds: how long an event lasts at least."""
     merge_gap_s: Annotated[float, Field(ge=0)] = 4.0
+
+    @field_validator("projection")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        if value not in LINEAR_PROJECTIONS and not all(NAME.fullmatch(part) for part in value.split("/", 1)):
+            known = ", ".join(f'"{name}"' for name in LINEAR_PROJECTIONS)
+            raise ValueError(f"is one of {known}, or a trained one as NAME or NAME/VERSION")
+        return value
+
+    @model_validator(mode="after")
+    def _length_of_what(self) -> "NoveltyTable":
+        if self.detector == "magnitude" and self.projection != "none":
+            raise ValueError(
+                'the detector "magnitude" is the length of the vector itself: it goes with projection "none"'
+            )
+        return self
+
+    @property
+    def trained_projection(self) -> tuple[str, str | None] | None:
+        """Name and version of the trained projection; None where there is none, or no version where none is said."""
+        if self.projection in LINEAR_PROJECTIONS:
+            return None
+        name, _, version = self.projection.partition("/")
+        return name, version or None
 
 
 class WeightsOfScores(_Table):

@@ -19,7 +19,19 @@ from lake.ledger import Ledger
 from lake.schema import STATEMENTS, TABLES, VECTOR
 from lake.store import Store
 
-DATA_TABLES = ("coverage", "frames", "stills", "embeddings", "health", "scores", "events", "segments")
+DATA_TABLES = (
+    "coverage",
+    "frames",
+    "stills",
+    "embeddings",
+    "health",
+    "scores",
+    "events",
+    "reasons",
+    "standards",
+    "unusual",
+    "segments",
+)
 
 
 def connect(store: Store) -> duckdb.DuckDBPyConnection:
@@ -71,15 +83,23 @@ def _view_of_files(connection: duckdb.DuckDBPyConnection, store: Store, name: st
     source = f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)" if files else ""
     if not source:
         _table_of_rows(connection, name, [])
-    else:
+        return
+    try:
         connection.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM {source}")
+    except duckdb.BinderException:
+        # Every file is older than some column: an empty table brings it along, without a value.
+        _table_of_rows(connection, name, [], f"_none_of_{name}")
+        united = f"SELECT * FROM _none_of_{name} UNION ALL BY NAME SELECT * FROM {source}"
+        connection.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM ({united})")
 
 
-def _table_of_rows(connection: duckdb.DuckDBPyConnection, name: str, rows: list[dict[str, Any]]) -> None:
+def _table_of_rows(
+    connection: duckdb.DuckDBPyConnection, name: str, rows: list[dict[str, Any]], called: str = ""
+) -> None:
     fields: list[Any] = [field for field in TABLES[name].schema if field.name != VECTOR]
     schema = pa.schema([*fields, *([(VECTOR, pa.list_(pa.float32()))] if VECTOR in TABLES[name].schema.names else [])])
     connection.register(f"_{name}", pa.Table.from_pylist(rows, schema=schema))
-    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM _{name}")
+    connection.execute(f"CREATE TABLE {called or name} AS SELECT * FROM _{name}")
     connection.unregister(f"_{name}")
 
 

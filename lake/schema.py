@@ -140,6 +140,12 @@ TABLES = {
                 pa.float32(),
                 "share of the camera's normal scores below this one; of a retrieval head, that of being relevant, or null",
             ),
+            (
+                "normalised",
+                pa.float32(),
+                "0 and 1: the quantiles .001 and .999 of the camera's normal scores; null of a retrieval head, and where "
+                "all normal scores are equal and this is another",
+            ),
             ("flagged", pa.bool_(), "inside an event; of a retrieval head, above its threshold"),
         ),
         _table(
@@ -148,7 +154,11 @@ TABLES = {
             *_SCORED,
             ("event_id", pa.string(), "hash of head, version and span"),
             ("rank", pa.int32(), "1 is the head's highest of the camera's day"),
-            ("alarm", pa.bool_(), "within the night's alarm budget; never of a retrieval head"),
+            (
+                "alarm",
+                pa.bool_(),
+                "within the night's alarm budget, or any where μ or a person sets the threshold; never of a retrieval head",
+            ),
             ("recording_id", pa.string(), "recording of the peak"),
             ("started_at", MOMENT, ""),
             ("ended_at", MOMENT, ""),
@@ -156,8 +166,64 @@ TABLES = {
             ("peak_us", pa.int64(), "time of the peak in its recording"),
             ("peak_score", pa.float32(), "the highest smoothed score"),
             ("threshold", pa.float32(), "what the score was held against"),
+            (
+                "deviations",
+                pa.float32(),
+                "how far the peak is above the camera's normal median, in robust standard deviations; null of a retrieval head",
+            ),
             ("keyframe", pa.string(), "picture, relative to the camera's published day"),
             ("clip", pa.string(), "short video, relative to the camera's published day"),
+        ),
+        _table(
+            "reasons",
+            "event of a novelty head, and why it is one",
+            *_SCORED,
+            ("event_id", pa.string(), "of the event, as in `events`"),
+            (
+                "parts",
+                pa.list_(pa.struct([("name", pa.string()), ("share", pa.float32())])),
+                "share of each part of the score at the peak, the largest first; they add to 1",
+            ),
+            ("x", pa.float32(), "left edge of the place, as a fraction of the picture; null where it is not known"),
+            ("y", pa.float32(), "its upper edge"),
+            ("width", pa.float32(), "its width, as a fraction of the picture"),
+            ("height", pa.float32(), "its height"),
+            (
+                "nearest",
+                pa.list_(
+                    pa.struct(
+                        [
+                            ("recording_id", pa.string()),
+                            ("from_us", pa.int64()),
+                            ("to_us", pa.int64()),
+                            ("taken_at", MOMENT),
+                            ("distance", pa.float32()),
+                        ]
+                    )
+                ),
+                "the normal snippets that are most like the peak, nearest first, apart in time",
+            ),
+        ),
+        _table(
+            "standards",
+            "region of a camera's day, and what its scores were held against",
+            *_SCORED,
+            ("threshold", pa.float64(), "in use; infinite where no score can be above it"),
+            ("source", pa.string(), "what set it: budget, mu or chosen (by a person)"),
+            ("hysteresis", pa.float64(), "how far below it an event goes on, in the scores' unit"),
+            ("median", pa.float64(), "of the camera's normal scores"),
+            ("spread", pa.float64(), "their robust standard deviation"),
+            ("low", pa.float64(), "their quantile .001: 0 of the normalised scores"),
+            ("high", pa.float64(), "their quantile .999: 1 of the normalised scores"),
+            ("nights", pa.int32(), "nights they are from; 1 of a day that is compared with itself"),
+            ("expected_alarms", pa.float64(), "events that the threshold finds in such a night, on average"),
+        ),
+        _table(
+            "unusual",
+            "stretch that later references leave out: what the alarm budget alarms on, whatever the threshold in use",
+            *_SCORED,
+            ("started_at", MOMENT, ""),
+            ("ended_at", MOMENT, ""),
         ),
         _table(
             "segments",
@@ -206,12 +272,13 @@ TABLES = {
                 ("regions", "outline of a region"),
                 ("reviews", "an event looked at, confirmed or dismissed"),
                 ("promotions", "a head put into or out of service"),
+                ("thresholds", "where a person puts the threshold of a novelty head"),
             )
         ),
     )
 }
 
-STATEMENTS = ("labels", "regions", "reviews", "promotions")
+STATEMENTS = ("labels", "regions", "reviews", "promotions", "thresholds")
 
 
 def table(name: str) -> Table:

@@ -17,12 +17,20 @@ ROUNDING = 1e-6
 """Relative difference of two float32 scores that means nothing."""
 
 
+LOW, HIGH = 0.001, 0.999
+"""Quantiles of a camera's normal scores that stand for 0 and 1 of its normalised scores."""
+
+
 def robust_spread(values: NDArray[Any]) -> tuple[float, float]:
     """Median and spread of values (N,), N ≥ 1, in the values' unit.
 
     The spread is 1.4826 · MAD, the standard deviation where values are Gaussian. Where more than half of them are equal
     MAD is 0; then sqrt(π/2) · mean absolute deviation from the median, which is 0 only where all are equal.
+
+    Raises:
+        ConfigurationError: there is no value.
     """
+    _check_some(values)
     values = values.astype(np.float64)
     median = float(np.median(values))
     off = np.abs(values - median)
@@ -104,6 +112,64 @@ def alarm_threshold(
     return AlarmThreshold(threshold, floor, tuple(len(one.bounds(chosen)[0]) for one in series))
 
 
+def expected_alarms(nights: Sequence[ScoredSpans], rule: EventRule) -> float:
+    """Events that a rule finds in a normal night, on average; 0 without any night, and without any above the threshold.
+
+    Args:
+        nights: normal scores, one item per camera night; nights without a snippet do not count.
+        rule: with the threshold in use.
+    """
+    series = [ScoreSeries.of(night, rule) for night in nights if len(night) > 0]
+    return sum(len(one.bounds(rule)[0]) for one in series) / max(1, len(series))
+
+
+@dataclass(frozen=True)
+class NormalScale:
+    """The scale on which a camera's normal scores reach from 0 to 1, so that one threshold μ serves every camera.
+
+    normalised(s) = (s - low) / (high - low), low and high being the quantiles .001 and .999 of the camera's *normal*
+    scores. Normalising by the lowest and highest score of the judged video, as Hasan et al. 2016 do for their plots,
+    would put a 1 into every video, however ordinary. Not clipped: what is stranger than everything normal is above 1.
+
+    Attributes:
+        low, high: in the scores' unit, low ≤ high. Where they are equal, everything above is infinitely far above.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not -math.inf < self.low <= self.high < math.inf:
+            raise ConfigurationError(
+                f"a scale has a low that is at most its high, both finite: {self.low}, {self.high}"
+            )
+
+    @classmethod
+    def fit(cls, normal_scores: NDArray[Any]) -> Self:
+        """The scale of normal scores (N,), N ≥ 1; quantiles between two scores are linear.
+
+        Raises:
+            ConfigurationError: there is no normal score, or one is not finite.
+        """
+        _check_some(normal_scores)
+        low, high = np.quantile(normal_scores.astype(np.float64), [LOW, HIGH])
+        return cls(float(low), float(high))
+
+    def normalised(self, scores: NDArray[Any]) -> NDArray[np.float64]:
+        """float64 (N,) of scores (N,); at a width of 0, 0 at the normal score, and ±inf off it by more than rounding."""
+        off = scores.astype(np.float64) - self.low
+        width = self.high - self.low
+        if width > 0:
+            return np.asarray(off / width)
+        off = np.where(np.abs(off) <= ROUNDING * abs(self.low), 0.0, off)
+        return np.asarray(np.where(off == 0, 0.0, np.copysign(np.inf, off)))
+
+    def score_at(self, mu: float) -> float:
+        """The score whose normalised value is `mu`; at a width of 0, the normal score and what rounding adds."""
+        width = self.high - self.low
+        return self.low + (mu * width if width > 0 else ROUNDING * abs(self.low))
+
+
 @dataclass(frozen=True, eq=False)
 class NormalDistribution:
     """Where a score lies among a camera's normal scores, by their quantiles; no shape of distribution is assumed.
@@ -132,8 +198,7 @@ class NormalDistribution:
             ConfigurationError: there is no normal score.
             ValueError: a score is not finite.
         """
-        if len(normal_scores) == 0:
-            raise ConfigurationError("no normal score to calibrate with — gather normal footage of this camera first")
+        _check_some(normal_scores)
         ranked = np.sort(normal_scores.astype(np.float64))
         if not np.isfinite(ranked).all():
             raise ValueError("normal scores are finite")
@@ -160,3 +225,8 @@ class NormalDistribution:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         return cls(arrays["scores"], arrays["fractions"], float(arrays["tail"][0]))
+
+
+def _check_some(normal_scores: NDArray[Any]) -> None:
+    if len(normal_scores) == 0:
+        raise ConfigurationError("no normal score to calibrate with — gather normal footage of this camera first")

@@ -28,8 +28,8 @@ class EventRule:
             normal scores does not alarm on them).
         low_threshold: at most `threshold`; an event reaches as far as the smoothed score stays above it. None: the
             threshold itself, no hysteresis.
-        minimum_count: snippets in a row above `threshold` that an event needs (λ), at least 1.
-        minimum_s: length that an event needs after merging, in seconds.
+        minimum_count: snippets (cuboids) in a row above `threshold` that an event needs: λ in cuboids, at least 1.
+        minimum_s: length that an event needs after merging: λ in seconds.
         merge_gap_s: events no further apart than this are one; also the longest hole between snippets, in seconds, that
             neither ends an event nor stops the smoothing. With samples that do not touch, at least their distance.
         smooth_s: length of the centred window in seconds; 0 smooths nothing.
@@ -70,8 +70,10 @@ class EventRule:
 
     @property
     def hysteresis(self) -> float:
-        """threshold - low, at least 0."""
-        return 0.0 if self.low_threshold is None else self.threshold - self.low_threshold
+        """threshold - low, at least 0; 0 where both are infinite."""
+        if self.low_threshold is None or self.low_threshold == self.threshold:
+            return 0.0
+        return self.threshold - self.low_threshold
 
     def at(self, threshold: float) -> "EventRule":
         """The same rule at another threshold; the low threshold keeps its distance."""

@@ -6,7 +6,7 @@ What is undefined is nan, not 0 or 1: a recall without true events, a precision 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,18 +139,66 @@ def event_metrics(matches: Sequence[EventMatch], duration_s: float) -> EventMetr
     return EventMetrics(
         recall=recall,
         precision=precision,
-        f1=_f1(recall, precision),
+        f1=f1_of(recall, precision),
         false_events_per_hour=false / (duration_s / 3600),
         true_events=true_events,
         predicted_events=predicted_events,
     )
 
 
+@dataclass(frozen=True, eq=False)
+class RankedScores:
+    """Scores in falling order, so that the metrics of many weightings of groups cost one pass each.
+
+    A group is a video: weighted by how often a resample drew it, its frames are counted as often.
+
+    Attributes:
+        groups: int64 (N,), the group of each score.
+        truth: bool (N,).
+        ends: int64 (M,), place of the last of each run of equal scores.
+    """
+
+    groups: NDArray[np.int64]
+    truth: Labels
+    ends: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, truth: Labels, scores: NDArray[Any], groups: NDArray[np.int64]) -> Self:
+        """Rank scores (N,) with truth (N,) and groups (N,), numbered from 0."""
+        order = np.argsort(-scores.astype(np.float64), kind="stable")
+        ranked = scores[order]
+        ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(ranked) else np.empty(0, np.int64)
+        return cls(groups[order], truth[order], ends.astype(np.int64))
+
+    def curve(self, weights: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """True and false positives, float64 (M + 1,), as the threshold falls past each score; from 0 to all."""
+        each = weights.astype(np.float64)[self.groups]
+        true = np.append(0.0, np.cumsum(each * self.truth)[self.ends])
+        false = np.append(0.0, np.cumsum(each * ~self.truth)[self.ends])
+        return true, false
+
+    def auc_and_ap(self, weights: NDArray[Any]) -> tuple[float, float]:
+        """`frame_auc` and `frame_ap` where each group counts `weights[group]` times, (G,), at least 0.
+
+        Both are those of scikit-learn with these sample weights. Either is nan where it is undefined.
+        """
+        true, false = self.curve(weights)
+        positives, negatives = true[-1], false[-1]
+        if not positives:
+            return math.nan, math.nan
+        gained, found = np.diff(true), true[1:] + false[1:]
+        ap = float((gained * np.divide(true[1:], found, out=np.zeros_like(found), where=found > 0)).sum() / positives)
+        if not negatives:
+            return math.nan, ap
+        return float((np.diff(false) * (true[1:] + true[:-1]) / 2).sum() / (positives * negatives)), ap
+
+
 def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else math.nan
 
 
-def _f1(recall: float, precision: float) -> float:
+def f1_of(recall: float, precision: float) -> float:
+    """Harmonic mean of the two; 0 where one is 0 or undefined, nan where both are undefined."""
     if math.isnan(recall) and math.isnan(precision):
         return math.nan
     if math.isnan(recall) or math.isnan(precision) or recall + precision == 0:

@@ -14,10 +14,15 @@ from footage.sampling import Shard, shards
 from lake.current import recordings_now
 from lake.keys import Place, step_key
 from tasks.inventory import USABLE, Row
+from tasks.projections import ProjectionPlan
 from workspace.indexes import load_index
 from workspace.opened import PlannedEncoder, Workspace
 
 FRAMES_SCOPE = "frames"
+NOVELTY = "novelty"
+"""Kind of novelty heads in the registry; a head's name there is its camera."""
+SELF = "self"
+"""Version of the head of a day without earlier footage: it is compared with itself."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +217,8 @@ def _plan_shard(
         paths = paths[:-1]  # embedded before there were stills, and none can be had any more
     products = [Product(FRAMES_SCOPE, key, paths, all(map(exists, paths)))]
     for encoder in workspace.encoders:
+        if not encoder.table.runs_for(place.camera):
+            continue
         for region in workspace.regions(place.camera):
             if encoder.table.regions != "all" and region.name not in encoder.table.regions:
                 continue
@@ -228,6 +235,29 @@ def _plan_shard(
 
 
 @dataclass(frozen=True)
+class Unusual:
+    """What of a judged day is left out of later references: a file of `unusual`, and the key of what decides it.
+
+    It is what the alarm budget alarms on; where μ or a person puts the threshold decides what a day's events are, but not
+    what a camera usually sees. So no head is fitted anew because a threshold was moved.
+    """
+
+    key: str
+    path: str
+    exists: bool
+
+
+@dataclass(frozen=True, order=True)
+class Said:
+    """`[from_us, to_us)` of a recording that people confirmed to be unusual, or dismissed."""
+
+    recording_id: str
+    from_us: int
+    to_us: int
+    confirmed: bool
+
+
+@dataclass(frozen=True)
 class RegionPlan:
     """One region of a camera's day: its snippets, and the earlier ones that they are held against.
 
@@ -240,8 +270,12 @@ class RegionPlan:
     """All regions of the camera that are judged; they share its alarm budget."""
     snippets: tuple[str, ...]
     reference: tuple[str, ...]
-    alarms: tuple[str, ...]
-    """Files of the earlier days' events: what raised an alarm is no reference for later days."""
+    unusual: tuple[str, ...]
+    """Files of the earlier days' `unusual`: that is no reference for later days."""
+    said: tuple[Said, ...]
+    """What people said of the reference: confirmed stretches are left out of it, dismissed ones are in it."""
+    deviations: float | None
+    """Where a person put the threshold, in robust standard deviations above the normal median; None: nowhere."""
     fit: Step | None
 
 
@@ -290,6 +324,8 @@ class DaySteps:
     health: Step
     regions: tuple[RegionPlan, ...]
     score: Step
+    unusual: Unusual
+    """The last of the files of `score`."""
     summarise: Step
     publish: Step
     normals: tuple[str, ...]
@@ -300,6 +336,8 @@ class DaySteps:
     """Retrieval heads in service of the camera."""
     retired: tuple[Step, ...] = ()
     """Of each head out of service whose files count until this step is in the ledger; it gives none."""
+    projection: ProjectionPlan | None = None
+    """The trained projection of the novelty head."""
 
     @property
     def all(self) -> tuple[Step, ...]:
@@ -332,3 +370,13 @@ def paths_of(products: Sequence[Product]) -> tuple[str, ...]:
 def keys_of(products: Sequence[Product]) -> list[str]:
     """Their keys."""
     return [product.key for product in products]
+
+
+def recordings_with(days: Sequence[DayPlan], scope: str) -> frozenset[str]:
+    """Contents of the recordings of which a product of that scope is there."""
+    return frozenset(
+        shard.recording.recording_id
+        for day in days
+        for shard in day.shards
+        if any(product.exists and product.scope == scope for product in shard.products)
+    )

@@ -19,6 +19,7 @@ from tasks.heads import STEP
 from tasks.inventory import USABLE, Row
 from tasks.plan import FRAMES_SCOPE, DayPlan, Selection, plan_days, recordings_of
 from tasks.receipts import Receipt
+from tasks.rows import finite
 from tasks.standing import standing_matters
 from workspace.opened import Workspace
 
@@ -45,6 +46,8 @@ class NightReport:
     attention: list[str] = field(default_factory=list)
     events: int = 0
     alarms: int = 0
+    expected_alarms: list[dict[str, Any]] = field(default_factory=list)
+    """What each camera's thresholds would raise in a normal night; see `expected_alarms_of`."""
     ingested: dict[str, Any] = field(default_factory=lambda: {"done": 0, "skipped": 0, "failed": 0, "seconds": 0.0})
     failures: dict[str, None] = field(default_factory=dict)
     """What failed, each told once."""
@@ -62,6 +65,7 @@ class NightReport:
             "ingest": self.ingest,
             "events": self.events,
             "alarms": self.alarms,
+            "expected_alarms": self.expected_alarms,
             "attention": self.attention,
         }
 
@@ -129,6 +133,7 @@ def close_night(
     report.decoded_s = sum(receipt.decoded_s for receipt in receipts if receipt.step == "embed")
     report.shown_s = sum(receipt.decoded_s for receipt in receipts if receipt.step == "publish")
     report.events, report.alarms = _count_events(workspace, receipts)
+    report.expected_alarms = expected_alarms_of(workspace, receipts)
     report.attention = attention_of(report, list(report.failures), late, standing_matters(workspace, receipts))
     covered = all(is_covered(line) for line in report.coverage)
     if report.failures or (not covered and not late):
@@ -145,6 +150,41 @@ def _count_events(workspace: Workspace, receipts: Sequence[Receipt]) -> tuple[in
     paths = [path for receipt in receipts for path in receipt.outputs if path.startswith("events/")]
     alarms = [value for path in paths for value in workspace.store.read_table(path, ["alarm"])["alarm"].to_pylist()]
     return len(alarms), sum(alarms)
+
+
+def expected_alarms_of(workspace: Workspace, receipts: Sequence[Receipt]) -> list[dict[str, Any]]:
+    """What each camera's thresholds would raise in a night like those it knows to be normal, a line for each camera.
+
+    It is that of the newest day of the run, from the normal scores alone: no anomaly needs to be labelled. The regions are
+    added up, so what two of them see of one moment counts twice. A camera that was not judged has no line.
+
+    Returns:
+        `camera`; `per_night`: events per normal night; `regions`: each with its `threshold`, what set it (`source`: budget,
+        mu or chosen), `per_night` and the `nights` that tell.
+    """
+    newest: dict[str, tuple[date, str]] = {}
+    for receipt in receipts:
+        for path in receipt.outputs:
+            if path.startswith("standards/"):
+                camera, day = receipt.place.camera, receipt.place.day
+                newest[camera] = max(newest.get(camera, (day, path)), (day, path))
+    lines = []
+    for camera, (_, path) in sorted(newest.items()):
+        rows = workspace.store.read_table(path).sort_by("region").to_pylist()
+        regions = [
+            {
+                "region": row["region"],
+                "threshold": finite(row["threshold"]),
+                "source": row["source"],
+                "per_night": round(row["expected_alarms"], 3),
+                "nights": row["nights"],
+            }
+            for row in rows
+        ]
+        if regions:
+            per_night = round(sum(row["expected_alarms"] for row in rows), 3)
+            lines.append({"camera": camera, "per_night": per_night, "regions": regions})
+    return lines
 
 
 def coverage_of(workspace: Workspace, days: Sequence[DayPlan], rows: Sequence[Row]) -> list[dict[str, Any]]:

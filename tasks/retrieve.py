@@ -115,6 +115,7 @@ def _score(
     told: dict[str, Any] = {
         "score": margins,
         "probability": [None] * len(margins) if calibration is None else calibration.probability(margins),
+        "normalised": [None] * len(margins),
         "flagged": margins > serving.rule.threshold,
     }
     named = (serving.use_case, plan.version, serving.region)
@@ -122,7 +123,12 @@ def _score(
     events = find_events(snippets.from_us, until_us, margins, serving.rule)
     ranked: list[Event] = sorted(events, key=lambda event: (-event.peak_score, event.from_us))
     rows = [
-        {**event_row(day.place, snippets, *named, event, serving.rule.threshold), "rank": rank, "alarm": False}
+        {
+            **event_row(day.place, snippets, *named, event, serving.rule.threshold),
+            "rank": rank,
+            "alarm": False,
+            "deviations": None,
+        }
         for rank, event in enumerate(ranked, start=1)
     ]
     return score_rows(day.place, snippets, *named, told), rows

@@ -1,5 +1,6 @@
 """Rows of a camera's day as the lake keeps them: scores, events and other lists."""
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,11 @@ from models.events import Event
 
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def finite(value: float) -> float | None:
+    """A number as a column may hold it: none where it is infinite."""
+    return value if math.isfinite(value) else None
 
 
 def place_columns(place: Place) -> dict[str, Any]:
@@ -31,7 +37,7 @@ def write_rows(store: Store, path: str, table: str, place: Place, rows: Sequence
 def score_rows(
     place: Place, snippets: Embeddings, head: str, version: str, region: str, told: dict[str, Any]
 ) -> pa.Table:
-    """Rows of `scores`; `told` has score, probability and flagged, N each."""
+    """Rows of `scores`; `told` has score, probability, normalised and flagged, N each."""
     names = ("recording_id", "index", "from_us", "to_us", "taken_at")
     of_snippets: dict[str, Any] = {name: snippets.rows[name] for name in names}
     columns = {**place_columns(place), **of_snippets, "head": head, "version": version, "region": region, **told}
@@ -41,7 +47,7 @@ def score_rows(
 def event_row(
     place: Place, snippets: Embeddings, head: str, version: str, region: str, event: Event, threshold: float
 ) -> dict[str, Any]:
-    """A row of `events` less its rank and alarm; `event` was found in the scores of `snippets`."""
+    """A row of `events` less its rank, alarm and deviations; `event` was found in the scores of `snippets`."""
     started_at, ended_at, peak_at = (EPOCH + at * MICROSECOND for at in (event.from_us, event.to_us, event.peak_us))
     told = [head, version, region, place.campaign, place.camera, event.from_us, event.to_us]
     event_id = short_hash(told)[:12]

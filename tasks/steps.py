@@ -2,16 +2,37 @@
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from footage.regions import WHOLE
+from infra.settings import NoveltyTable
 from lake.keys import Place, step_key
+from lake.thresholds import thresholds_now
+from lake.verdicts import judged_stretches
 from tasks.heads import CameraHeads
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Reference, RegionPlan, Step, keys_of, made, paths_of
+from tasks.plan import (
+    FRAMES_SCOPE,
+    NOVELTY,
+    DayPlan,
+    DaySteps,
+    Reference,
+    RegionPlan,
+    Said,
+    Step,
+    Unusual,
+    keys_of,
+    made,
+    paths_of,
+    recordings_with,
+)
+from tasks.projections import ProjectionPlan, find_projection
 from tasks.references import find_references, references_within
 from workspace.opened import Workspace
+
+SCORED = ("scores", "events", "reasons", "standards")
+"""Tables that a day's scoring writes, beside `unusual`."""
 
 
 def plan_camera(workspace: Workspace, days: Sequence[DayPlan], chosen: Collection[Place]) -> list[DaySteps]:
@@ -30,8 +51,9 @@ def plan_camera(workspace: Workspace, days: Sequence[DayPlan], chosen: Collectio
     planned: list[tuple[DayPlan, DaySteps]] = []
     heads = CameraHeads(workspace, days[0].place.camera)
     references = find_references(workspace, days)
+    said = _Said(workspace, days[0].place.camera)
     for day in sorted(days, key=lambda day: (day.place.day, day.place.campaign)):
-        planned.append((day, _plan_steps(workspace, day, planned, chosen, references, heads)))
+        planned.append((day, _plan_steps(workspace, day, planned, chosen, references, heads, said)))
     return [steps for day, steps in planned if day.place in chosen]
 
 
@@ -42,6 +64,7 @@ def _plan_steps(
     chosen: Collection[Place],
     references: Sequence[Reference],
     camera_heads: CameraHeads,
+    said: "_Said",
 ) -> DaySteps:
     settings, place = workspace.settings, day.place
     novelty, summary = settings.novelty, settings.summary
@@ -50,25 +73,39 @@ def _plan_steps(
     past = [other for other, _ in before]
     # A day of which nothing is embedded is not judged, and has no alarms to leave out.
     judged = [
-        steps.score
+        steps.unusual
         for other, steps in before
-        if steps.score.exists or (other.place in chosen and made(other, FRAMES_SCOPE))
+        if steps.unusual.exists or (other.place in chosen and made(other, FRAMES_SCOPE))
     ]
     pictures = f"{workspace.encoder(summary.encoder).spec.space}/{WHOLE.name}"
     normals = [product for other in past for product in made(other, pictures)]
     frames, looks = made(day, FRAMES_SCOPE), made(day, pictures)
 
-    def step(name: str, scope: str, parameters: Any, inputs: Sequence[str], tables: Sequence[str]) -> Step:
+    def key_of(name: str, parameters: Any, inputs: Sequence[str]) -> str:
         told = {"place": [place.campaign, place.camera, place.day.isoformat()], "parameters": parameters}
-        key = step_key(name, told, inputs)
+        return step_key(name, told, inputs)
+
+    def step(name: str, scope: str, parameters: Any, inputs: Sequence[str], tables: Sequence[str]) -> Step:
+        key = key_of(name, parameters, inputs)
         outputs = tuple(f"{table}/{place.folder}/{key}.parquet" for table in tables)
         return Step(name, scope, key, tuple(inputs), outputs, all(workspace.store.exists(path) for path in outputs))
 
     held_against = references_within(references, day)
     identities = [[reference.key, reference.from_us] for reference in held_against]
     health = step("health", "", {"references": identities}, keys_of(frames), ("health",))
-    regions, judged_by = _plan_regions(workspace, day, past, judged)
-    score = step("score", novelty.name, novelty.model_dump(mode="json"), judged_by, ("scores", "events"))
+    regions, judged_by = _plan_regions(workspace, day, past, judged, said)
+    budget = _budget(novelty, said.projection)
+    in_use = _thresholds_in_use(novelty, regions)
+    score = step("score", novelty.name, {**budget, **in_use}, judged_by, SCORED)
+    left_out = key_of("score", budget, judged_by)
+    path = f"unusual/{place.folder}/{left_out}.parquet"
+    unusual = Unusual(left_out, path, workspace.store.exists(path))
+    score = replace(
+        score,
+        outputs=(*score.outputs, path),
+        exists=score.exists and unusual.exists,
+        remark="" if regions or not made(day, FRAMES_SCOPE) else _not_judged(workspace, place.camera),
+    )
     chosen_by = summary.model_dump(
         mode="json", include={"segment_s", "budget_s", "similarity_limit", "encoder", "weights"}
     )
@@ -80,36 +117,116 @@ def _plan_steps(
     made_by = [score.key, summarise.key, *(head.step.key for head in heads)]
     publish = step("publish", "", shown_by, made_by, ())
     publish = replace(publish, exists=published(workspace, place) == Published(publish.key))
-    return DaySteps(place, health, regions, score, summarise, publish, paths_of(normals), held_against, heads, retired)
+    return DaySteps(
+        place,
+        health,
+        regions,
+        score,
+        unusual,
+        summarise,
+        publish,
+        paths_of(normals),
+        held_against,
+        heads,
+        retired,
+        said.projection,
+    )
+
+
+class _Said:
+    """What people and the registry say of a camera's novelty head at the moment: read once.
+
+    Args:
+        workspace: the site.
+        camera: whose head.
+    """
+
+    def __init__(self, workspace: Workspace, camera: str) -> None:
+        head = workspace.settings.novelty.name
+        self._stretches = judged_stretches(workspace.ledger, camera, head)
+        self._deviations = {
+            region: choice.deviations
+            for (of, region, name), choice in thresholds_now(workspace.ledger).items()
+            if (of, name) == (camera, head)
+        }
+        self.projection = find_projection(workspace)
+
+    def deviations(self, region: str) -> float | None:
+        """Where a person put the threshold of a region."""
+        return self._deviations.get(region)
+
+    def of(self, region: str, recordings: Collection[str]) -> tuple[Said, ...]:
+        """What was said of recordings, in order, whoever said it and in however many pieces."""
+        found: list[Said] = []
+        for stretch in self._stretches.get(region, ()):
+            if stretch.recording_id not in recordings:
+                continue
+            new = Said(stretch.recording_id, stretch.from_us, stretch.to_us, stretch.confirmed)
+            last = found[-1] if found else None
+            if last is not None and replace(last, from_us=last.to_us, to_us=new.to_us) == new:
+                found[-1] = replace(last, to_us=new.to_us)
+            else:
+                found.append(new)
+        return tuple(found)
+
+
+def _budget(novelty: NoveltyTable, projection: ProjectionPlan | None) -> dict[str, Any]:
+    """What decides a head and what the alarm budget alarms on: all settings but those of another threshold."""
+    told = novelty.model_dump(mode="json", exclude={"mu"})
+    return told | ({} if projection is None else {"trained": astuple(projection)})
+
+
+def _thresholds_in_use(novelty: NoveltyTable, regions: Sequence[RegionPlan]) -> dict[str, Any]:
+    """What else decides a day's events; empty where the alarm budget alone does."""
+    chosen = {plan.region: plan.deviations for plan in regions if plan.deviations is not None}
+    return {"mu": novelty.mu, "chosen": chosen} if chosen or novelty.mu is not None else {}
+
+
+def _not_judged(workspace: Workspace, camera: str) -> str:
+    novelty = workspace.settings.novelty
+    if not workspace.encoder(novelty.encoder).table.runs_for(camera):
+        return (
+            f"{novelty.encoder} does not run for camera {camera}, so nothing of it is judged; name the camera among the "
+            "encoder's cameras, or another encoder in [novelty]"
+        )
+    return f"{novelty.encoder} embeds no region of camera {camera} that [novelty] asks for, so nothing of it is judged"
 
 
 def _plan_regions(
-    workspace: Workspace, day: DayPlan, past: Sequence[DayPlan], judged: Sequence[Step]
+    workspace: Workspace, day: DayPlan, past: Sequence[DayPlan], judged: Sequence[Unusual], people: _Said
 ) -> tuple[tuple[RegionPlan, ...], list[str]]:
     """Plan each region that is judged; also the keys that the day's scores depend on."""
     novelty, camera = workspace.settings.novelty, day.place.camera
-    told = novelty.model_dump(mode="json")
     space = workspace.encoder(novelty.encoder).spec.space
     wanted = [
         region.name
         for region in workspace.regions(camera)
         if (novelty.regions == "all" or region.name in novelty.regions) and day.products(f"{space}/{region.name}")
     ]
-    alarms = tuple(step.outputs[1] for step in judged)
+    unusual = tuple(item.path for item in judged)
     regions, keys = [], list(wanted)
     for name in wanted:
-        snippets = made(day, f"{space}/{name}")
-        reference = [product for other in past for product in made(other, f"{space}/{name}")]
+        scope = f"{space}/{name}"
+        snippets = made(day, scope)
+        reference = [product for other in past for product in made(other, scope)]
+        said = people.of(name, recordings_with(past, scope))
         fit = None
         if reference:
-            parameters = {"camera": camera, "regions": [name, wanted], "parameters": told}
-            made_from = [*keys_of(reference), *(step.key for step in judged)]
+            parameters: dict[str, Any] = {
+                "camera": camera,
+                "regions": [name, wanted],
+                "parameters": _budget(novelty, people.projection),
+                "said": [astuple(item) for item in said],
+            }
+            made_from = [*keys_of(reference), *(item.key for item in judged)]
             key = step_key("fit", parameters, made_from)
-            known = workspace.registry.exists("novelty", camera, key)
+            known = workspace.registry.exists(NOVELTY, camera, key)
             fit = Step("fit", name, key, tuple(made_from), (), known)
             keys.append(key)
         keys += keys_of(snippets)
-        regions.append(RegionPlan(camera, name, tuple(wanted), paths_of(snippets), paths_of(reference), alarms, fit))
+        deviations = people.deviations(name)
+        paths = paths_of(snippets), paths_of(reference)
+        regions.append(RegionPlan(camera, name, tuple(wanted), *paths, unusual, said, deviations, fit))
     return tuple(regions), keys
 
 

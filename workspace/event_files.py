@@ -59,6 +59,8 @@ class EventRow:
         alarm: whether somebody should look at it first.
         peak_score, threshold: finite, or None.
         keyframe, clip: pictures and videos of it, relative to the workspace; empty where there are none.
+        deviations: how far the peak is above the camera's normal median, in robust standard deviations; None where no
+            head says so.
     """
 
     campaign: str
@@ -78,6 +80,7 @@ class EventRow:
     threshold: float | None = None
     keyframe: str = ""
     clip: str = ""
+    deviations: float | None = None
 
     def __post_init__(self) -> None:
         if any(moment.tzinfo is None for moment in (self.started_at, self.ended_at, self.peak_at)):
@@ -86,7 +89,11 @@ class EventRow:
             raise ConfigurationError(
                 f"an event begins before it ends and holds its peak, got {self.started_at}, {self.peak_at}, {self.ended_at}"
             )
-        for name, value in (("peak_score", self.peak_score), ("threshold", self.threshold)):
+        for name, value in (
+            ("peak_score", self.peak_score),
+            ("threshold", self.threshold),
+            ("deviations", self.deviations),
+        ):
             if value is not None and not math.isfinite(value):
                 raise ConfigurationError(f"{name} is finite, got {value}; leave it out where there is none")
 
@@ -129,7 +136,7 @@ def read_events(workspace: Workspace, wanted: EventFilter) -> list[EventRow]:
         check_known("head with events", wanted.head, heads)
     sql = """
         SELECT campaign, camera, day, head, region, started_at, ended_at, peak_at, recording_id, version, event_id, rank,
-               alarm, peak_score, threshold, keyframe, clip
+               alarm, peak_score, threshold, keyframe, clip, deviations
         FROM events
         WHERE ($1 IS NULL OR campaign = $1) AND ($2 IS NULL OR camera = $2) AND ($3::DATE IS NULL OR day = $3::DATE)
               AND ($4 IS NULL OR head = $4) AND (alarm OR NOT $5)
@@ -142,7 +149,7 @@ def _of_lake(row: dict[str, Any]) -> EventRow:
     """A row of the lake; its pictures are told from the workspace on, and what is no number is left out."""
     published = f"published/{row['campaign']}/{row['camera']}/{row['day'].isoformat()}"
     shown = {name: f"{published}/{row[name]}" if row[name] else "" for name in ("keyframe", "clip")}
-    numbers = {name: _finite(row[name]) for name in ("peak_score", "threshold")}
+    numbers = {name: _finite(row[name]) for name in ("peak_score", "threshold", "deviations")}
     return EventRow(**{**row, **shown, **numbers, "alarm": bool(row["alarm"])})
 
 

@@ -1,13 +1,15 @@
 """The one form that labelled footage of every layout is read into."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from footage.index import FrameIndex
 from footage.probe import content_hash
@@ -80,6 +82,7 @@ class LabelledData:
         videos: in order of camera and time.
         regions: by camera, the one looked at by default first.
         notes: what a reader of the results has to know of the data.
+        train: the normal videos that the data set gives for training, where its reader was asked for them.
     """
 
     name: str
@@ -88,11 +91,12 @@ class LabelledData:
     videos: tuple[LabelledVideo, ...]
     regions: dict[str, tuple[Region, ...]]
     notes: tuple[str, ...] = ()
+    train: tuple[LabelledVideo, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.videos:
             raise ConfigurationError(f"{self.name} holds no labelled video; label at least two visits or days")
-        names = [video.video_id for video in self.videos]
+        names = [video.video_id for video in (*self.train, *self.videos)]
         if len(set(names)) < len(names):
             raise ConfigurationError(f"{self.name}: two videos have one name among {names}; rename one")
 
@@ -123,18 +127,20 @@ def image_files(folder: Path) -> list[Path]:
     """Images of a clip in order of their numbers.
 
     Raises:
-        ConfigurationError: they are not numbered 1, 2, 3, …: labels would not belong to their frames.
+        ConfigurationError: they are not numbered 1, 2, 3, … (or 0, 1, 2, …): labels would not belong to their frames.
     """
     # Names that begin with a dot are another system's notes on a file; the official archives hold some.
     files = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES and not path.name.startswith(".")]
-    files.sort(key=lambda path: (len(path.stem), path.stem))
-    if [path.stem.lstrip("0") for path in files] != [str(number) for number in range(1, len(files) + 1)]:
-        raise ConfigurationError(
-            f"images of {folder.name} are not numbered 1 to {len(files)} without a gap; unpack the data set again"
-        )
     if not files:
         raise ConfigurationError(f"{folder.name} holds no images ({', '.join(IMAGES)}); unpack the data set again")
-    return files
+    if all(path.stem.isdecimal() for path in files):
+        files.sort(key=lambda path: int(path.stem))
+        numbers = [int(path.stem) for path in files]
+        if numbers == list(range(numbers[0], numbers[0] + len(files))) and numbers[0] in (0, 1):
+            return files
+    raise ConfigurationError(
+        f"images of {folder.name} are not numbered 1 to {len(files)} without a gap; unpack the data set again"
+    )
 
 
 def even_index(frames: int, rate_hz: Fraction) -> FrameIndex:
@@ -150,6 +156,18 @@ def content_of(source: Path) -> str:
     for path in image_files(source):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def spans_of(flags: NDArray[np.bool_]) -> tuple[FrameSpan, ...]:
+    """Maximal runs of True among frames (N,), half open."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]])))
+    return tuple((int(first), int(last)) for first, last in edges.reshape(-1, 2))
+
+
+def from_one(told: Sequence[Any]) -> tuple[FrameSpan, ...]:
+    """Half-open spans of frames told from 1 with both ends included: one `[61, 180]`, or several."""
+    pairs = told if told and isinstance(told[0], list | tuple) else ([told] if told else [])
+    return tuple((int(first) - 1, int(last)) for first, last in pairs)
 
 
 def in_order(videos: Iterable[LabelledVideo]) -> tuple[LabelledVideo, ...]:

@@ -14,6 +14,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from models.layout import Layout
+
 Kind = Literal["frame", "snippet"]
 Pixels = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
@@ -32,6 +34,8 @@ class EncoderSpec:
         snippet_frames: pictures in a snippet; 1 for a frame encoder.
         snippet_rate_hz: rate, in pictures per second, at which a snippet is sampled; None for a frame encoder.
         version: raised when the arithmetic of the family changes.
+        layout: what the values stand for, where they stand for places in the picture; decides no vector, and is no part
+            of the space.
     """
 
     name: str
@@ -42,6 +46,7 @@ class EncoderSpec:
     snippet_frames: int = 1
     snippet_rate_hz: float | None = None
     version: int = 1
+    layout: Layout | None = None
 
     def __post_init__(self) -> None:
         if (self.kind == "snippet") != (self.snippet_rate_hz is not None):
@@ -62,7 +67,7 @@ class EncoderSpec:
 
     @property
     def space(self) -> str:
-        """Identity of the vectors: readable name, then a hash of all the fields above."""
+        """Identity of the vectors: readable name, then a hash of the fields above but the layout."""
         told = json.dumps(
             [
                 self.name,

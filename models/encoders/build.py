@@ -37,9 +37,16 @@ def build(
             "make the spec with describe(name, weights) and build it with the same weights"
         )
     match spec.family:
+        case "autoencoder":
+            from models.encoders.autoencoder import build_autoencoder_encoder
+
+            return build_autoencoder_encoder(spec, weights, device=device, precision=precision, batch_size=batch_size)
         case "handcrafted":
             from models.encoders.handcrafted import AppearanceEncoder, MotionEncoder
+            from models.encoders.velocity import VelocityEncoder
 
+            if spec.name == "handcrafted/velocity":
+                return VelocityEncoder(spec)
             return AppearanceEncoder(spec) if spec.kind == "frame" else MotionEncoder(spec)
         case "open_clip":
             from models.encoders.open_clip import build_open_clip

@@ -5,12 +5,14 @@ word `random` (untrained, seed 0: for tests and baselines only), or, beside a fi
 label. A network without a third part takes its file from the workspace or else a default tag.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import NamedTuple
 
 from infra.errors import ConfigurationError, UnknownNameError, WeightsError
 from infra.weights import Option, WeightsFile
+from models.autoencoders.settings import ARCHITECTURES as AUTOENCODERS
+from models.autoencoders.settings import AutoencoderSettings, settings_of
 from models.encoders.architectures import (
     KINETICS,
     KINETICS_GREY,
@@ -29,10 +31,14 @@ from models.encoders.architectures import (
     timm_size_px,
 )
 from models.encoders.base import EncoderSpec
+from models.layout import Layout
 
-FAMILIES = ("handcrafted", "open_clip", "pytorchvideo", "timm", "torchvision")
+FAMILIES = ("autoencoder", "handcrafted", "open_clip", "pytorchvideo", "timm", "torchvision")
 RANDOM = "random"
 LOCAL = "local"
+RATE = "snippet_rate_hz"
+"""Option of an autoencoder: pictures per second of the footage it was trained on."""
+CUBOID_RATE_HZ = 10.0
 
 HANDCRAFTED = {
     "appearance": EncoderSpec(
@@ -50,6 +56,17 @@ HANDCRAFTED = {
         preprocessing="region squashed to 120x160, not cropped; grey; grid of optical-flow histograms",
         snippet_frames=16,
         snippet_rate_hz=8.0,
+        layout=Layout(6, 8, (("direction", 8), ("speed", 3), ("moving", 1))),
+    ),
+    "velocity": EncoderSpec(
+        name="handcrafted/velocity",
+        kind="snippet",
+        input_size=(240, 360),
+        weights="none",
+        preprocessing="region squashed to 240x360, not cropped; grey; velocity of moving pixels around a grid of places",
+        snippet_frames=4,
+        snippet_rate_hz=10.0,
+        layout=Layout(12, 18, (("direction", 2), ("speed", 1), ("moving", 1))),
     ),
 }
 
@@ -99,6 +116,8 @@ def describe(name: str, weights: WeightsFile | None = None) -> EncoderSpec:
     match parts.family:
         case "handcrafted":
             return _handcrafted(name, parts, weights)
+        case "autoencoder":
+            return _autoencoder(name, parts, weights)
         case "torchvision":
             return _video(name, parts, weights, TORCHVISION, TORCHVISION_TAGS)
         case "pytorchvideo":
@@ -113,7 +132,7 @@ def normalisation(name: str, weights: WeightsFile | None = None) -> Normalisatio
     """Mean and standard deviation that encoder `name` subtracts and divides by; a file's own go first.
 
     Raises:
-        ConfigurationError: the family is handcrafted, or the file gives a mean without a std.
+        ConfigurationError: the family is handcrafted or autoencoder, or the file gives a mean without a std.
     """
     if weights is not None and (weights.mean is not None or weights.std is not None):
         if weights.mean is None or weights.std is None:
@@ -132,7 +151,7 @@ def normalisation(name: str, weights: WeightsFile | None = None) -> Normalisatio
         case "timm":
             return timm_normalisation(architecture, _timm_tag(architecture, label))
         case _:
-            raise ConfigurationError(f"{name} is handcrafted and normalises nothing; ask a network")
+            raise ConfigurationError(f"{name} normalises by itself or not at all; ask another network")
 
 
 def known_encoders() -> tuple[str, ...]:
@@ -141,7 +160,8 @@ def known_encoders() -> tuple[str, ...]:
     Of timm's thousand backbones the customary ones are named; any other that the installed timm registers serves too,
     with its tag written out.
     """
-    names = {
+    names: dict[str, Iterable[str]] = {
+        "autoencoder": AUTOENCODERS,
         "handcrafted": HANDCRAFTED,
         "open_clip": open_clip_sizes(),
         "pytorchvideo": PYTORCHVIDEO,
@@ -157,6 +177,48 @@ def _handcrafted(name: str, parts: EncoderName, weights: WeightsFile | None) -> 
     if weights is not None or parts.label is not None:
         raise ConfigurationError(f'{name}: a handcrafted encoder has no weights; write "{"/".join(parts[:2])}"')
     return HANDCRAFTED[parts.architecture]
+
+
+def autoencoder_settings(name: str, weights: WeightsFile | None = None) -> AutoencoderSettings:
+    """Shape of encoder `autoencoder/…`: the paper's, but for the options of its file.
+
+    Raises:
+        UnknownNameError: there is no such architecture or option.
+        ConfigurationError: an option is out of its range, or the file gives a mean or std.
+    """
+    if weights is not None and (weights.mean is not None or weights.std is not None):
+        raise ConfigurationError(
+            f"{name}: an autoencoder's mean picture lies in its weights; remove mean and std from weights.toml"
+        )
+    options = {} if weights is None else {key: value for key, value in weights.options.items() if key != RATE}
+    return settings_of(split_name(name).architecture, options)
+
+
+def _autoencoder(name: str, parts: EncoderName, weights: WeightsFile | None) -> EncoderSpec:
+    settings = autoencoder_settings(name, weights)
+    rate_hz = CUBOID_RATE_HZ if weights is None else weights.options.get(RATE, CUBOID_RATE_HZ)
+    if isinstance(rate_hz, bool | str) or not 0 < rate_hz <= 1000:
+        raise ConfigurationError(f"{name}: {RATE} is a number of pictures per second, got {rate_hz!r}")
+    if weights is None and parts.label != RANDOM:
+        raise WeightsError(
+            f"{name} is trained on a camera's own footage and the workspace has no weights of it; "
+            f'run "afterwatch fit autoencoder --architecture {parts.architecture} --name {parts.label or LOCAL}"'
+        )
+    identity, full_name = _identify(name, parts, weights, None)
+    size_px = settings.size_px
+    return EncoderSpec(
+        name=full_name,
+        kind="snippet",
+        input_size=(size_px, size_px),
+        weights=identity,
+        preprocessing=(
+            f"region squashed to {size_px}x{size_px}, not cropped; grey scaled to [0, 1]; width {settings.width:g}; "
+            f"root of the summed squared errors in {settings.layout.rows}x{settings.layout.columns} cells"
+        ),
+        snippet_frames=settings.cuboid_frames,
+        snippet_rate_hz=float(rate_hz),
+        layout=settings.layout,
+    )
 
 
 def _video(

@@ -36,6 +36,11 @@ def one_thread_each() -> Iterator[None]:
         yield
 
 
+def core_count() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def by_chunks(vectors: Vectors, width: int, score: Callable[[Vectors], Scores]) -> Scores:
     """Score rows in chunks that are shared out among threads, one for each core this process may use.
 
@@ -57,6 +62,6 @@ def by_chunks(vectors: Vectors, width: int, score: Callable[[Vectors], Scores]) 
     if len(starts) == 1:
         fill(0)
         return scores
-    with one_thread_each(), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with one_thread_each(), ThreadPoolExecutor(core_count()) as pool:
         list(pool.map(fill, starts))
     return scores

@@ -12,6 +12,7 @@ from benchmarks import suite
 from benchmarks.child import peak_bytes
 from benchmarks.clips import KEY_EVERY, RATE_HZ, Clip, recording
 from benchmarks.decoding import run_decode
+from benchmarks.novelty import run_novelty
 from benchmarks.passes import run_fan_in, run_pass
 from benchmarks.retrieval import run_retrieval
 from benchmarks.search import run_search
@@ -25,7 +26,7 @@ QUIET = Report(quiet=True)
 
 
 def test_every_benchmark_of_the_documentation_is_there() -> None:
-    told = {"decode", "pass", "network", "fan-in", "peer", "scale", "idle", "search", "retrieval"}
+    told = {"decode", "pass", "network", "fan-in", "peer", "scale", "idle", "search", "retrieval", "novelty"}
     assert set(suite.BENCHMARKS) == told
 
 
@@ -79,6 +80,13 @@ def test_a_retrieval_head_scores_what_scikit_learn_does() -> None:
     assert [ratio.target for ratio in ratios] == [">= 8", "<= 1", "<= 1"]
     assert all(ratio.value > 0 for ratio in ratios)
     assert ratios[2].value <= 1  # the difference of the scores, not a time
+
+
+def test_a_novelty_head_scores_what_scikit_learn_does() -> None:
+    ratios = run_novelty(QUIET, rows=300, dimension=16, rounds=1)
+    assert [ratio.target for ratio in ratios] == ["<= 0.5", "<= 1", "<= 1"] * 2
+    assert ratios[0].value > 0 and ratios[3].value > 0
+    assert all(ratio.value <= 1 for ratio in (*ratios[1:3], *ratios[4:]))  # differences of the scores, not times
 
 
 def test_a_recording_has_the_pictures_a_camera_would_write() -> None:

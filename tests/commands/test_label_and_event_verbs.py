@@ -164,6 +164,33 @@ def test_events_are_listed_and_handed_on(call: Call, site: Workspace, tmp_path: 
     assert refused.code == 2 and "--format" in refused.err
 
 
+def test_an_event_is_confirmed_dismissed_and_left_open_again(call: Call, site: Workspace) -> None:
+    say_events(site)
+    told = call("events", "confirm", "a", "--author", "ann", "--json").json
+    assert (told["event_id"], told["verdict"]) == ("a", "confirmed")
+    assert told["labels"] == [
+        {"recording": EAST_PATH, "recording_id": EAST_ID, "from_s": 10.0, "to_s": 15.0, "author": "ann"}
+    ]
+    rows = {row["event_id"]: row for row in call("events", "list", "--json").json["events"]}
+    assert (rows["a"]["verdict"], rows["a"]["verdict_author"]) == ("confirmed", "ann")
+    assert rows["b"]["verdict"] is rows["b"]["verdict_author"] is rows["b"]["verdict_said_at"] is None
+    done = call("events", "dismiss", "a", "--author", "bob")
+    assert done.code == 0 and "dismissed: hall-east · frame · 2026-03-02 08:00:10" in done.out
+    assert "dismissed" in call("events", "list").out
+    assert call("events", "undo", "a", "--json").json["verdict"] is None
+    assert "nothing that stands" in call("events", "undo", "a").out
+    assert labels_now(site.ledger) == []
+
+
+@pytest.mark.parametrize("verb", ["confirm", "dismiss", "undo"])
+def test_an_event_that_is_not_known_is_answered_with_those_most_like_it(call: Call, site: Workspace, verb: str) -> None:
+    say_events(site)
+    done = call("events", verb, "ax", "--json")
+    assert done.code == 2
+    assert 'unknown event "ax" — did you mean "a"? (known: a, b)' in done.json["error"]
+    assert labels_now(site.ledger) == []
+
+
 def say_events(site: Workspace) -> None:
     columns: dict[str, Any] = {
         "campaign": CAMPAIGN,
@@ -182,6 +209,7 @@ def say_events(site: Workspace) -> None:
         "peak_us": 11_000_000,
         "peak_score": 4.0,
         "threshold": 2.0,
+        "deviations": 6.0,
         "keyframe": "",
         "clip": "",
     }

@@ -193,6 +193,7 @@ def _scores(camera: str) -> dict[str, Any]:
         "taken_at": [at(float(moment)) for moment in t],
         "score": base.astype(np.float32),
         "probability": np.clip(base / 7, 0, 1).astype(np.float32),
+        "normalised": None,
         "flagged": base > THRESHOLD,
     }
 
@@ -213,6 +214,7 @@ def _events(camera: str) -> dict[str, Any]:
         "peak_us": [int(peak * 1e6) for peak in peaks],
         "peak_score": [6.2 - number for number in numbers],
         "threshold": THRESHOLD,
+        "deviations": None,
         "keyframe": [f"keyframes/{camera}-event-{number}.jpg" for number in numbers],
         "clip": [f"events/{camera}-event-{number}.mp4" for number in numbers],
     }

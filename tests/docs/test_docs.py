@@ -184,7 +184,7 @@ def test_every_table_and_column_is_described() -> None:
     place = table_rows(text_of("docs/tables.md").split("\n## ", 1)[0])
     assert list(place) == list(PLACE)
     for name, table in TABLES.items():
-        shared = "Statements: labels, regions, reviews, promotions"
+        shared = f"Statements: {', '.join(STATEMENTS)}"
         told = table_rows(headings[shared if name in STATEMENTS else name])
         wanted = {column: told_type(kind) for column, kind, _ in table.columns if column not in PLACE}
         assert {column: cells[0] for column, cells in told.items()} == wanted, f"docs/tables.md, {name}"

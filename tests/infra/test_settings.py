@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 import infra.settings
 from infra.errors import ConfigurationError
-from infra.settings import SETTINGS_FILE, AtRate, EveryNth, KeyFrames, Settings, read_settings
+from infra.settings import SETTINGS_FILE, AtRate, EveryNth, KeyFrames, NoveltyTable, Settings, read_settings
 
 
 @pytest.fixture
@@ -114,6 +114,10 @@ def test_an_unknown_key_is_refused_with_the_one_that_was_meant(file: Path, text:
         ("[compute]\nbatch_size = 0", "batch_size"),
         ("[novelty]\ndetector = 'loff'", "detector"),
         ("[novelty]\nalarms_per_night = 0", "alarms_per_night"),
+        ("[novelty]\nmu = 0", "novelty.mu: .*greater than 0"),
+        ("[novelty]\nprojection = '../pca'", 'novelty.projection: is one of "none".*NAME/VERSION'),
+        ("[novelty]\nprojection = 'street/'", "NAME/VERSION"),
+        ("[novelty]\ndetector = 'magnitude'\nprojection = 'pca'", "magnitude.*goes with projection"),
         ("[summary]\nsimilarity_limit = 1.1", "similarity_limit"),
         ("[summary.weights]\nanomaly = 0\nmemorability = 0\nentropy = 0\ndynamics = 0", "at least one weight"),
         ("[cluster]\nretries = -1", "retries"),
@@ -132,6 +136,23 @@ def test_settings_out_of_their_range_are_refused_with_the_rule(file: Path, text:
     with pytest.raises(ConfigurationError, match=reason) as caught:
         read(file, text)
     assert str(caught.value).startswith(str(file))
+
+
+@pytest.mark.parametrize(
+    ("projection", "trained"),
+    [("none", None), ("sparse", None), ("street", ("street", None)), ("street 2/0a1b", ("street 2", "0a1b"))],
+)
+def test_a_projection_that_is_not_linear_is_a_trained_one(
+    projection: str, trained: tuple[str, str | None] | None
+) -> None:
+    assert NoveltyTable(projection=projection).trained_projection == trained
+
+
+def test_an_encoder_may_run_for_some_cameras_only(file: Path) -> None:
+    told = "[[encoders]]\nname = 'handcrafted/{}'\ncameras = ['yard']\n"
+    encoder = read(file, told.format("appearance") + told.format("motion")).encoders[1]
+    assert encoder.runs_for("yard") and not encoder.runs_for("gate")
+    assert Settings().encoders[0].runs_for("gate")
 
 
 def test_several_faults_are_told_at_once(file: Path) -> None:

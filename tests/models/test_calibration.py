@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 from infra.errors import ConfigurationError
-from models.calibration import NormalDistribution, alarm_threshold, robust_spread
+from models.calibration import NormalDistribution, NormalScale, alarm_threshold, expected_alarms, robust_spread
 from models.events import EventRule, ScoredSpans, find_events
 
 SECOND = 1_000_000
@@ -158,3 +158,62 @@ def test_equal_normal_scores_are_a_step() -> None:
 def test_nothing_to_calibrate_with_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="normal footage"):
         NormalDistribution.fit(np.array([]))
+
+
+def test_without_a_normal_score_there_is_a_threshold_that_raises_nothing_and_no_scale() -> None:
+    for nights in ([], [night([])]):
+        found = alarm_threshold(nights, EventRule(0.0, -1.0), 3.0)
+        assert found.threshold == math.inf
+        assert found.expected_per_night == 0
+        rule = EventRule(0.0, -1.0).at(found.threshold)
+        assert rule.hysteresis == 0
+        assert expected_alarms([night([1e30])], rule) == 0
+        assert expected_alarms(nights, EventRule(0.0)) == 0
+    for fit in (NormalScale.fit, NormalDistribution.fit, robust_spread):
+        with pytest.raises(ConfigurationError, match="gather normal footage"):
+            fit(np.empty(0))
+
+
+@given(st.lists(st.integers(-50, 50), min_size=2, max_size=400).filter(lambda told: len(set(told)) > 1))
+def test_the_scale_is_that_of_the_normal_quantiles_and_a_threshold_on_it_is_one_in_scores(told: list[int]) -> None:
+    scores = np.array(told, dtype=np.float32)
+    scale = NormalScale.fit(scores)
+    assert scale.low == pytest.approx(np.quantile(scores, 0.001))
+    assert scale.high == pytest.approx(np.quantile(scores, 0.999))
+    probe = np.array([scale.low, scale.high, 2 * scale.high - scale.low])
+    assert scale.normalised(probe) == pytest.approx([0, 1, 2])
+    for mu in (0.25, 0.5, 1.5):
+        assert scale.normalised(np.array([scale.score_at(mu)])) == pytest.approx([mu])
+        above = scale.normalised(scores) > mu + 1e-9
+        assert (above == (scores > scale.score_at(mu + 1e-9))).all()
+
+
+def test_a_video_has_no_say_in_the_scale_of_its_camera() -> None:
+    scale = NormalScale.fit(np.linspace(0, 10, 10_001))
+    quiet = scale.normalised(np.array([1.0, 2.0]))
+    assert quiet == pytest.approx([0.1, 0.2], abs=2e-3), "its highest score is no 1"
+    assert scale.normalised(np.array([1.0, 2.0, 100.0]))[:2] == pytest.approx(quiet)
+
+
+def test_normal_scores_that_are_all_equal_make_a_scale_on_which_rounding_is_no_alarm() -> None:
+    scale = NormalScale.fit(np.full(50, 7.0, dtype=np.float32))
+    probe = np.array([7.0, 7.0 * (1 + 1e-7), 7.1, 6.0])
+    assert scale.normalised(probe).tolist() == [0, 0, math.inf, -math.inf]
+    assert 7.0 < scale.score_at(0.5) < 7.001
+
+
+def test_expected_alarms_are_what_the_rule_finds_in_a_normal_night() -> None:
+    nights = gaussian_nights()
+    rule = EventRule(1.2, 1.1, minimum_count=1)
+    assert expected_alarms(nights, rule) == sum(alarms(nights, rule)) / len(nights) > 1
+    assert expected_alarms([*nights, night([])], rule) == expected_alarms(nights, rule)
+    found = alarm_threshold(nights, EventRule(0.0, -0.1), 2.0)
+    assert expected_alarms(nights, EventRule(0.0, -0.1).at(found.threshold)) == found.expected_per_night
+
+
+def test_lambda_counts_in_cuboids_and_in_seconds() -> None:
+    scores = [0.0] * 5 + [9.0] * 8 + [0.0] * 5 + [9.0] * 9 + [0.0] * 3
+    assert alarms([night(scores)], EventRule(0.5, minimum_count=9)) == [1]
+    assert alarms([night(scores)], EventRule(0.5, minimum_s=9.0)) == [1]
+    assert alarms([night(scores)], EventRule(0.5, minimum_count=8, minimum_s=8.0)) == [2]
+    assert alarms([night(scores)], EventRule(0.5, minimum_count=10)) == [0]

@@ -6,10 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score, precision_score, recall_score
+from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score, roc_auc_score
 
 from infra.errors import ConfigurationError
-from models.metrics import event_metrics, frame_ap, frame_auc, label_runs, match_events, match_frames, merge_spans
+from models.metrics import (
+    RankedScores,
+    event_metrics,
+    frame_ap,
+    frame_auc,
+    label_runs,
+    match_events,
+    match_frames,
+    merge_spans,
+)
 
 labels = st.lists(st.booleans(), min_size=1, max_size=40).map(lambda flags: np.array(flags))
 spans = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 9)), max_size=12).map(
@@ -138,3 +147,34 @@ def test_events_of_one_frame_give_scikit_learns_frame_metrics(flags: list[bool],
         assert told.recall == pytest.approx(recall_score(flags, guesses))
         assert told.precision == pytest.approx(precision_score(flags, guesses))
         assert told.f1 == pytest.approx(f1_score(flags, guesses))
+
+
+@given(
+    truth=st.lists(st.booleans(), min_size=2, max_size=60),
+    data=st.data(),
+)
+def test_ranked_scores_are_those_of_scikit_learn_with_weights(truth: list[bool], data: st.DataObject) -> None:
+    count = len(truth)
+    flags = np.array(truth)
+    scores = np.array(data.draw(st.lists(st.integers(0, 6), min_size=count, max_size=count)), dtype=np.float64)
+    groups = np.array(data.draw(st.lists(st.integers(0, 3), min_size=count, max_size=count)))
+    weights = np.array(data.draw(st.lists(st.integers(0, 3), min_size=4, max_size=4)))
+    auc, ap = RankedScores.of(flags, scores, groups).auc_and_ap(weights)
+    each = weights[groups].astype(np.float64)
+    positives, negatives = each[flags].sum(), each[~flags].sum()
+    if positives:
+        assert ap == pytest.approx(average_precision_score(flags, scores, sample_weight=each))
+    else:
+        assert math.isnan(ap)
+    if positives and negatives:
+        assert auc == pytest.approx(roc_auc_score(flags, scores, sample_weight=each))
+    else:
+        assert math.isnan(auc)
+
+
+def test_the_curve_of_ranked_scores_begins_at_nothing_and_ends_at_all() -> None:
+    ranked = RankedScores.of(
+        np.array([True, False, True, False]), np.array([3.0, 2.0, 2.0, 1.0]), np.zeros(4, np.int64)
+    )
+    true, false = ranked.curve(np.array([2]))
+    assert true.tolist() == [0, 2, 4, 4] and false.tolist() == [0, 0, 2, 4]

@@ -68,6 +68,8 @@ CHANGES = {
     ),
     "stride of snippets": Change({"encoders": MOTION}, JUDGED | {"embed"}, ("motion",)),
     "novelty's detector": Change({"novelty": {"detector": "lof"}}, JUDGED),
+    "projection": Change({"novelty": {"projection": "gaussian", "dimension": 8}}, JUDGED),
+    "μ, which is a threshold": Change({"novelty": {"mu": 0.5}}, AFTER_SCORES),
     "alarm budget": Change({"novelty": {"alarms_per_night": 5.0}}, JUDGED),
     "weights of the summary": Change({"summary": {"weights": {"entropy": 0.9}}}, frozenset({"summarise", "publish"})),
     "budget of the summary": Change({"summary": {"budget_s": 6.0}}, frozenset({"summarise", "publish"})),
@@ -218,7 +220,7 @@ def test_the_past_of_a_day_is_its_own_camera_within_reach(copied: Workspace) -> 
     fits = {fit.scope for fit in steps[EAST, TUESDAY].fits}
     assert fits == {"frame", "hatch"}
     assert all(f"camera={EAST}/day={MONDAY}" in path for path in steps[EAST, TUESDAY].regions[0].reference)
-    assert steps[EAST, TUESDAY].regions[0].alarms == (steps[EAST, MONDAY].score.outputs[1],)
+    assert steps[EAST, TUESDAY].regions[0].unusual == (steps[EAST, MONDAY].unusual.path,)
 
 
 def test_a_day_of_which_nothing_is_embedded_is_nobodys_past(copied: Workspace) -> None:
@@ -228,12 +230,12 @@ def test_a_day_of_which_nothing_is_embedded_is_nobodys_past(copied: Workspace) -
                 for product in shard.products:
                     for path in product.paths:
                         copied.store.delete(path)
-            for table in ("scores", "events"):
+            for table in ("scores", "events", "unusual"):
                 for path in copied.store.names(f"{table}/{day.place.folder}"):
                     copied.store.delete(path)
     for steps in steps_of(copied, plan(copied)):
         assert steps.fits == ()
-        assert all(region.alarms == () for region in steps.regions)
+        assert all(region.unusual == () for region in steps.regions)
 
 
 def test_skipped_cameras_are_not_planned(copied: Workspace) -> None:

@@ -153,6 +153,7 @@ def _say_events(workspace: Workspace) -> None:
         "peak_us": 15_000_000,
         "peak_score": 4.0,
         "threshold": 3.0,
+        "deviations": None,
         "keyframe": "",
         "clip": "",
     }

@@ -101,6 +101,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
                     "peak_us": [(11 + 5 * (count - number)) * 1_000_000 for number in range(count)],
                     "peak_score": [4.0, float("nan")] * len(heads),
                     "threshold": 2.5,
+                    "deviations": [7.5, None] * len(heads),
                     "keyframe": [f"keyframes/{number}.jpg" for number in range(count)],
                     "clip": "",
                 },
@@ -135,6 +136,7 @@ def test_events_of_the_lake_are_in_order_and_told_from_the_workspace_on(site: Wo
     rows = read_events(site, EventFilter())
     assert [(row.camera, row.started_at) for row in rows] == sorted((row.camera, row.started_at) for row in rows)
     assert len(rows) == 6
+    assert {row.deviations for row in rows} == {7.5, None}
     assert {row.keyframe for row in rows if row.camera == NORTH} == {
         f"published/{CAMPAIGN}/{NORTH}/2026-03-02/keyframes/{number}.jpg" for number in range(2)
     }

@@ -208,7 +208,14 @@ def test_a_spec_is_built_only_with_the_weights_it_was_described_with() -> None:
 def test_known_encoders_name_every_family_once() -> None:
     known = known_encoders()
     assert len(set(known)) == len(known)
-    assert {name.split("/")[0] for name in known} == {"handcrafted", "open_clip", "pytorchvideo", "timm", "torchvision"}
+    assert {name.split("/")[0] for name in known} == {
+        "autoencoder",
+        "handcrafted",
+        "open_clip",
+        "pytorchvideo",
+        "timm",
+        "torchvision",
+    }
 
 
 def test_open_clip_sizes_and_normalisations_are_the_librarys() -> None:

@@ -1,64 +1,55 @@
+"""Novelty heads: the chain of scaling, projection and detector, its storage, and why a vector scores as it does."""
+
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
+from safetensors.numpy import load, save
 from scipy.spatial.distance import cdist
 from sklearn import neighbors
+from sklearn.decomposition import PCA
 
 from infra.errors import ConfigurationError, UnknownNameError
-from models.heads import neighbours
+from models.detectors.build import SETTINGS, DetectorSettings, detector_settings
+from models.detectors.isolation_forest import IsolationForestSettings
+from models.detectors.local_outlier_factor import LocalOutlierFactorSettings
+from models.detectors.magnitude import MagnitudeSettings
+from models.detectors.nearest_neighbours import NearestNeighboursSettings
 from models.heads.base import Head
-from models.heads.neighbours import TimeExclusion, nearest
-from models.heads.novelty import (
-    SETTINGS,
-    LocalOutlierFactorSettings,
-    NearestNeighboursSettings,
-    fit,
-    fit_and_score,
-    head_named,
-    score_against_self,
-    settings_named,
-)
+from models.heads.neighbours import TimeExclusion
+from models.heads.novelty import NoveltyHead, NoveltySettings, fit_and_score, head_from_arrays
+from models.layout import Layout
+from models.projections.linear import ProjectionName, ProjectionSettings, fit_projection
+from models.projections.scaling import ScalingName
 
 SECOND = 1_000_000
+LAYOUT = Layout(3, 4, (("direction", 2), ("speed", 1)))
+LOF = LocalOutlierFactorSettings()
+FEW = NearestNeighboursSettings(5)
+EVERYWHERE = sorted(set(SETTINGS) - {"cells"})
 
 
-def gaussian(rows: int, dimension: int = 8, seed: int = 0, offset: float = 0.0) -> NDArray[np.float32]:
-    return (np.random.default_rng(seed).standard_normal((rows, dimension)) + offset).astype(np.float32)
+def gaussian(rows: int, dimension: int = 8, seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).standard_normal((rows, dimension), dtype=np.float32)
 
 
-def snippets(rows: int, start_us: int = 1_700_000_000_000_000) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    from_us = start_us + np.arange(rows, dtype=np.int64) * SECOND
-    return from_us, from_us + 2 * SECOND
+def quick(name: str, neighbours: int = 20) -> DetectorSettings:
+    """Settings of a detector; a forest of few trees."""
+    settings = detector_settings(name, neighbours)
+    return replace(settings, trees=10) if isinstance(settings, IsolationForestSettings) else settings
 
 
-def brute_lof_against_self(
-    vectors: NDArray[Any], from_us: NDArray[Any], to_us: NDArray[Any], exclusion_us: int, k: int
-) -> NDArray[Any]:
-    """LOF by its definition, one row at a time."""
-    rows = range(len(vectors))
-    distances = cdist(vectors.astype(np.float64), vectors.astype(np.float64))
-    others = [
-        [j for j in rows if to_us[j] <= from_us[i] - exclusion_us or from_us[j] >= to_us[i] + exclusion_us]
-        for i in rows
-    ]
-    near = [sorted(others[i], key=lambda j: (distances[i, j], j))[:k] for i in rows]
-    reach = [distances[i, near[i][-1]] for i in rows]
-    density = [1 / (np.mean([max(reach[j], distances[i, j]) for j in near[i]]) + 1e-10) for i in rows]
-    return np.array([np.mean([density[j] for j in near[i]]) / density[i] for i in rows])
+def fitted(settings: NoveltySettings, reference: NDArray[np.float32], layout: Layout | None = None) -> NoveltyHead:
+    return fit_and_score(settings, reference, layout=layout)[0]
 
 
-@pytest.mark.parametrize("offset", [0.0, 100.0])
-@pytest.mark.parametrize("k", [1, 5, 20])
-def test_lof_is_scikit_learns(k: int, offset: float) -> None:
-    reference, new = gaussian(300, offset=offset), gaussian(80, seed=1, offset=offset) * 1.1
-    theirs = neighbors.LocalOutlierFactor(n_neighbors=k, novelty=True).fit(reference.astype(np.float64))
-    head, normal = fit_and_score(LocalOutlierFactorSettings(k), reference)
-    np.testing.assert_allclose(head.score(new), -theirs.score_samples(new.astype(np.float64)), rtol=1e-5)
-    np.testing.assert_allclose(normal, -theirs.negative_outlier_factor_, rtol=1e-5)
+def stirred(at: int, part: int, by: float = 30.0) -> NDArray[np.float32]:
+    """A vector like the others, but for one value of one cell."""
+    vector: NDArray[np.float32] = gaussian(1, LAYOUT.dimension, seed=9)[0]
+    vector[at * LAYOUT.values + part] += by
+    return vector
 
 
 def test_lof_after_standardising_is_scikit_learns_on_scaled_vectors() -> None:
@@ -68,77 +59,84 @@ def test_lof_after_standardising_is_scikit_learns_on_scaled_vectors() -> None:
     center = reference.mean(axis=0, dtype=np.float64)
     theirs = neighbors.LocalOutlierFactor(novelty=True).fit((reference - center) / scale)
     expected = -theirs.score_samples((new - center) / scale)
-    np.testing.assert_allclose(fit(LocalOutlierFactorSettings(20, "standardise"), reference).score(new), expected, 1e-4)
+    np.testing.assert_allclose(fitted(NoveltySettings(LOF, "standardise"), reference).score(new), expected, 1e-4)
+
+
+def test_lof_on_principal_components_is_scikit_learns() -> None:
+    reference, new = gaussian(300, 20), gaussian(40, 20, seed=1)
+    chain = PCA(6, whiten=True, svd_solver="full").fit(reference.astype(np.float64))
+    theirs = neighbors.LocalOutlierFactor(novelty=True).fit(chain.transform(reference.astype(np.float64)))
+    expected = -theirs.score_samples(chain.transform(new.astype(np.float64)))
+    head = fitted(NoveltySettings(LOF, "none", ProjectionSettings("pca", 6)), reference)
+    np.testing.assert_allclose(head.score(new), expected, rtol=1e-4)
 
 
 def test_l2_scores_do_not_depend_on_length_and_take_zero_vectors() -> None:
-    reference = gaussian(100)
-    head = fit(LocalOutlierFactorSettings(5, "l2"), reference)
+    head = fitted(NoveltySettings(FEW, "l2"), gaussian(100))
     new = gaussian(10, seed=1)
     np.testing.assert_allclose(head.score(new), head.score(new * np.float32(7)), rtol=1e-4)
     assert np.isfinite(head.score(np.zeros((1, 8), np.float32))).all()
 
 
-def test_nearest_neighbours_is_the_mean_of_the_k_smallest_distances() -> None:
-    reference, new = gaussian(100), gaussian(30, seed=1)
-    expected = np.sort(cdist(new, reference), axis=1)[:, :7].mean(axis=1)
-    np.testing.assert_allclose(fit(NearestNeighboursSettings(7), reference).score(new), expected, rtol=1e-6)
+def test_a_value_that_never_moved_does_not_drown_the_others() -> None:
+    reference = gaussian(200) * np.array([1, 1, 1, 1, 1, 1, 1, 1e-6], dtype=np.float32)
+    moved = reference[:1] + np.array([0, 0, 0, 0, 0, 0, 0, 1], dtype=np.float32)
+    head = fitted(NoveltySettings(FEW, "standardise"), reference)
+    assert head.score(reference[:1])[0] < head.score(moved)[0] < 20
 
 
-@pytest.mark.parametrize("name", sorted(SETTINGS))
-def test_a_head_comes_back_from_its_arrays_with_the_same_scores(name: str) -> None:
-    reference, new = gaussian(60), gaussian(20, seed=1)
-    head = fit(settings_named(name, 10, "standardise"), reference)
+@pytest.mark.parametrize("projection", ["none", "pca", "gaussian", "sparse"])
+@pytest.mark.parametrize("name", EVERYWHERE)
+def test_a_head_comes_back_from_a_file_with_the_same_scores_and_reasons(name: str, projection: ProjectionName) -> None:
+    reference, new = gaussian(60, LAYOUT.dimension), gaussian(20, LAYOUT.dimension, seed=1)
+    settings = NoveltySettings(quick(name, 10), "standardise", ProjectionSettings(projection, 6))
+    head = fitted(settings, reference, LAYOUT)
     assert isinstance(head, Head)
-    arrays = head.to_arrays()
-    assert all(array.ndim >= 1 and array.dtype != object for array in arrays.values())
-    again = head_named(name, {key: array.copy() for key, array in arrays.items()})
+    again = head_from_arrays(load(save(head.to_arrays())))
     np.testing.assert_array_equal(again.score(new), head.score(new))
-    assert again.score(np.empty((0, 8), np.float32)).shape == (0,)
+    assert again.score(new[:0]).shape == (0,)
+    assert (again.remark, again.layout) == (head.remark, LAYOUT)
+    one, other = head.explain(new[0]), again.explain(new[0])
+    assert one.parts == other.parts and one.place == other.place
+    np.testing.assert_array_equal(one.nearest, other.nearest)
+    np.testing.assert_array_equal(one.cells, other.cells)
 
 
-@pytest.mark.parametrize("name", sorted(SETTINGS))
-def test_a_frozen_stretch_gives_finite_scores_and_an_outlier_stays_on_top(name: str) -> None:
-    reference = np.concatenate([gaussian(100), np.repeat(gaussian(1, seed=5), 60, axis=0)])
-    head, normal = fit_and_score(settings_named(name), reference)
-    scores = head.score(np.concatenate([reference[-1:], np.full((1, 8), 50, np.float32)]))
-    assert np.isfinite(normal).all() and np.isfinite(scores).all()
-    assert scores[1] > 5 * scores[0]
+def test_what_is_kept_twice_is_stored_once() -> None:
+    plain = fitted(NoveltySettings(FEW), gaussian(60)).to_arrays()
+    assert [name for name in plain if name.endswith("reference")] == ["detector.reference"]
+    projected = fitted(NoveltySettings(FEW, projection=ProjectionSettings("pca", 3)), gaussian(60)).to_arrays()
+    assert sorted(name for name in projected if name.endswith("reference")) == ["detector.reference", "reference"]
 
 
-def test_repeated_vectors_score_as_scikit_learn_with_exact_distances() -> None:
-    points = np.repeat(gaussian(12, 2), 8, axis=0)
-    theirs = neighbors.LocalOutlierFactor(n_neighbors=5, algorithm="kd_tree", novelty=True).fit(points.astype(float))
-    new = np.concatenate([points[::8], gaussian(5, 2, seed=3)])
-    expected = -theirs.score_samples(new.astype(float))
-    np.testing.assert_allclose(fit(LocalOutlierFactorSettings(5), points).score(new), expected, rtol=1e-5)
+def test_normal_scores_see_of_the_reference_what_the_exclusion_leaves() -> None:
+    vectors = gaussian(300)
+    vectors[100:120] = gaussian(20, seed=2) + 6
+    from_us = np.arange(300, dtype=np.int64) * SECOND
+    exclusion = TimeExclusion(from_us, from_us + SECOND, 30 * SECOND)
+    _, apart = fit_and_score(NoveltySettings(FEW), vectors, exclusion)
+    _, together = fit_and_score(NoveltySettings(FEW), vectors)
+    assert apart[100:120].min() > np.delete(apart, np.s_[100:120]).max()
+    assert together[100:120].max() < apart[100:120].min()
 
 
-def test_k_is_reduced_where_the_reference_is_small_and_said() -> None:
-    head = fit(LocalOutlierFactorSettings(20), gaussian(8))
-    assert head.normal.neighbours == 7
-    assert "from 20 to 7" in head.normal.remark
-    assert head_named("local_outlier_factor", head.to_arrays()).normal.remark == head.normal.remark
-    assert fit(LocalOutlierFactorSettings(7), gaussian(8)).normal.remark == ""
+def test_the_remark_of_the_detector_is_the_heads() -> None:
+    assert "from 20 to 7" in fitted(NoveltySettings(LOF), gaussian(8)).remark
+    assert fitted(NoveltySettings(FEW), gaussian(8)).remark == ""
 
 
-@pytest.mark.parametrize("rows", [0, 1])
-def test_too_few_reference_rows_are_refused(rows: int) -> None:
-    with pytest.raises(ConfigurationError, match="too few"):
-        fit(LocalOutlierFactorSettings(), gaussian(rows))
+def test_a_trained_projection_takes_the_place_of_another() -> None:
+    reference, new = gaussian(60), gaussian(9, seed=1)
+    given = fit_projection(ProjectionSettings("gaussian", 3, seed=5), reference)
+    head, _ = fit_and_score(NoveltySettings(FEW, "none"), reference, projection=given)
+    expected = fitted(NoveltySettings(FEW, "none", ProjectionSettings("gaussian", 3, seed=5)), reference).score(new)
+    np.testing.assert_array_equal(head.score(new), expected)
+    with pytest.raises(ConfigurationError, match='ask for "pca"'):
+        fit_and_score(NoveltySettings(FEW, projection=ProjectionSettings("pca")), reference, projection=given)
 
 
-def test_unknown_names_are_answered_with_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match="local_outlier_factor"):
-        settings_named("lof")
-    with pytest.raises(UnknownNameError, match="nearest_neighbours"):
-        head_named("knn", {})
-    with pytest.raises(UnknownNameError, match="standardise"):
-        LocalOutlierFactorSettings(preprocessing="whiten")  # type: ignore[arg-type]
-
-
-def test_vectors_that_do_not_fit_are_refused() -> None:
-    head = fit(NearestNeighboursSettings(3), gaussian(10))
+def test_what_does_not_fit_is_refused() -> None:
+    head = fitted(NoveltySettings(FEW), gaussian(10))
     wrongs: tuple[NDArray[Any], ...] = (
         gaussian(2).astype(np.float64),
         gaussian(2, 9),
@@ -147,92 +145,91 @@ def test_vectors_that_do_not_fit_are_refused() -> None:
     for wrong in wrongs:
         with pytest.raises(ValueError):
             head.score(wrong)
+        with pytest.raises(ValueError):
+            head.nearest(wrong, 3)
+    with pytest.raises(ValueError, match="a layout of D = 36"):
+        fit_and_score(NoveltySettings(FEW), gaussian(10), layout=LAYOUT)
+    with pytest.raises(UnknownNameError, match="standardise"):
+        NoveltySettings(FEW, "whiten")  # type: ignore[arg-type]
+    for rows in (0, 1):
+        with pytest.raises(ConfigurationError, match="too few"):
+            fit_and_score(NoveltySettings(FEW), gaussian(rows))
 
 
-@pytest.mark.parametrize("exclusion_s", [0, 3, 10])
-def test_lof_of_a_day_against_itself_follows_the_definition(exclusion_s: int) -> None:
-    vectors = np.cumsum(gaussian(60, 4), axis=0).astype(np.float32)
-    from_us, to_us = snippets(60)
-    scores = score_against_self(vectors, from_us, to_us, exclusion_s * SECOND, LocalOutlierFactorSettings(5))
-    expected = brute_lof_against_self(vectors, from_us, to_us, exclusion_s * SECOND, 5)
-    np.testing.assert_allclose(scores, expected, rtol=1e-5)
-
-
-@pytest.mark.parametrize("name", sorted(SETTINGS))
-def test_a_slow_event_stands_out_only_if_it_is_not_its_own_normal(name: str) -> None:
-    vectors = gaussian(400)
-    event = np.arange(200, 230)
-    vectors[event] = gaussian(30, seed=2) + 6
-    from_us, to_us = snippets(400)
-    apart = score_against_self(vectors, from_us, to_us, 40 * SECOND, settings_named(name))
-    together = score_against_self(vectors, from_us, to_us, 0, settings_named(name))
-    rest = np.setdiff1d(np.arange(400), event)
-    assert apart[event].min() > apart[rest].max()
-    assert together[event].min() < apart[event].min()
-
-
-def test_an_exclusion_that_leaves_nothing_is_refused_and_one_that_leaves_little_reduces_k() -> None:
-    from_us, to_us = snippets(30)
-    with pytest.raises(ConfigurationError, match="shorten the exclusion"):
-        score_against_self(gaussian(30), from_us, to_us, 60 * SECOND, NearestNeighboursSettings())
-    head, scores = fit_and_score(NearestNeighboursSettings(), gaussian(30), TimeExclusion(from_us, to_us, 10 * SECOND))
-    assert head.normal.neighbours < 20 and np.isfinite(scores).all()
-
-
-@pytest.mark.parametrize("name", sorted(SETTINGS))
-def test_scores_do_not_depend_on_the_order_of_rows(name: str) -> None:
-    vectors, order = gaussian(90), np.random.default_rng(3).permutation(90)
-    from_us, to_us = snippets(90)
-    scores = score_against_self(vectors, from_us, to_us, 5 * SECOND, settings_named(name))
-    shuffled = score_against_self(vectors[order], from_us[order], to_us[order], 5 * SECOND, settings_named(name))
-    np.testing.assert_allclose(shuffled, scores[order], rtol=1e-6)
-    new = gaussian(10, seed=4)
-    one, other = fit(settings_named(name), vectors), fit(settings_named(name), vectors[order])
-    np.testing.assert_allclose(one.score(new), other.score(new), rtol=1e-6)
-
-
-def test_the_reason_is_the_nearest_normal_snippets() -> None:
+@pytest.mark.parametrize("scaling", ["none", "l2"])
+def test_the_nearest_are_those_of_the_space_that_is_scored(scaling: ScalingName) -> None:
     reference, new = gaussian(50), gaussian(5, seed=1)
-    indices, distances = fit(LocalOutlierFactorSettings(), reference).nearest(new, 3)
-    expected = np.argsort(cdist(new, reference), axis=1)[:, :3]
-    np.testing.assert_array_equal(indices, expected)
-    np.testing.assert_allclose(distances, np.sort(cdist(new, reference), axis=1)[:, :3], rtol=1e-6)
-    assert fit(LocalOutlierFactorSettings(), reference).nearest(new, 99)[0].shape == (5, 50)
+    head = fitted(NoveltySettings(LOF, scaling, ProjectionSettings("gaussian", 4)), reference)
+    placed, asked = (head.projection.apply(head.scaling.apply(vectors)) for vectors in (reference, new))
+    every = cdist(asked.astype(np.float64), placed.astype(np.float64))
+    indices, distances = head.nearest(new, 3)
+    np.testing.assert_array_equal(indices, np.argsort(every, axis=1)[:, :3])
+    np.testing.assert_allclose(distances, np.sort(every, axis=1)[:, :3], rtol=1e-6)
+    assert head.nearest(new, 99)[0].shape == (5, 50)
 
 
-def test_neighbours_are_the_same_in_blocks_of_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    reference, new = gaussian(70), gaussian(33, seed=1)
-    whole = nearest(new, reference, 6)
-    monkeypatch.setattr(neighbours, "BLOCK_BYTES", 8)
-    np.testing.assert_array_equal(nearest(new, reference, 6)[0], whole[0])
-    np.testing.assert_allclose(nearest(new, reference, 6)[1], whole[1], rtol=1e-12)
+def test_a_row_is_not_its_own_reason_where_its_surroundings_are_excluded() -> None:
+    reference = gaussian(40)
+    head = fitted(NoveltySettings(FEW), reference)
+    hidden = np.arange(40) < 12
+    assert head.nearest(reference[5:6], 1)[0] == 5
+    indices, distances = head.nearest(reference[5:6], 3, hidden)
+    assert (indices >= 12).all() and (np.diff(distances) >= 0).all() and distances.min() > 0
+    np.testing.assert_array_equal(head.explain(reference[5], 3, hidden).nearest, indices[0])
+    with pytest.raises(ConfigurationError, match="every normal snippet is excluded"):
+        head.nearest(reference[:1], 1, np.ones(40, dtype=np.bool_))
 
 
-def test_neighbours_close_together_far_from_the_origin_are_told_apart() -> None:
-    reference = (1000 + 1e-3 * np.arange(40, dtype=np.float64)[:, None]) * np.ones((1, 3))
-    indices, distances = nearest(reference[20:21], reference, 3)
-    assert indices.tolist() == [[20, 19, 21]] and distances[0, 0] == 0
+@pytest.mark.parametrize("projection", ["none", "pca", "gaussian"])
+@pytest.mark.parametrize("name", EVERYWHERE)
+def test_a_stirred_cell_is_the_reason(name: str, projection: ProjectionName) -> None:
+    settings = NoveltySettings(quick(name), "none", ProjectionSettings(projection, 12))
+    head = fitted(settings, gaussian(300, LAYOUT.dimension), LAYOUT)
+    told = head.explain(stirred(at=6, part=2))  # second row, third column, "speed"
+    assert told.cells is not None and told.place is not None
+    assert list(told.parts) == ["direction", "speed"]
+    assert sum(told.parts.values()) == pytest.approx(1) and told.cells.sum() == pytest.approx(1, abs=1e-5)
+    assert told.parts["speed"] > 0.8
+    assert told.cells.shape == (3, 4) and told.cells.argmax() == 6
+    assert told.place == pytest.approx((2 / 4, 1 / 3, 1 / 4, 1 / 3))
+    assert len(told.nearest) == 5
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.data())
-def test_the_mask_is_the_definition_and_admissible_counts_it(data: st.DataObject) -> None:
-    rows = data.draw(st.integers(1, 12))
-    from_us = np.array(data.draw(st.lists(st.integers(0, 40), min_size=rows, max_size=rows)), dtype=np.int64)
-    length = np.array(data.draw(st.lists(st.integers(1, 15), min_size=rows, max_size=rows)), dtype=np.int64)
-    exclusion = TimeExclusion(from_us, from_us + length, data.draw(st.integers(0, 10)))
-    mask = exclusion.mask(slice(0, rows))
-    assert mask.diagonal().all() and (mask == mask.T).all()
-    np.testing.assert_array_equal(exclusion.admissible(), (~mask).sum(axis=1))
-    for i in range(rows):
-        for j in range(rows):
-            gap = max(from_us[j] - exclusion.to_us[i], from_us[i] - exclusion.to_us[j])
-            assert mask[i, j] == (gap < exclusion.exclusion_us)
+def test_reasons_are_the_squares_of_the_difference_from_the_nearest_normals() -> None:
+    reference, new = gaussian(60, LAYOUT.dimension), gaussian(1, LAYOUT.dimension, seed=1)[0]
+    told = fitted(NoveltySettings(FEW, "none"), reference, LAYOUT).explain(new, k=4)
+    nearest = np.argsort(np.linalg.norm(reference - new, axis=1))[:4]
+    squares = (new - reference[nearest].mean(axis=0)).reshape(3, 4, 3) ** 2
+    np.testing.assert_array_equal(told.nearest, nearest)
+    assert told.cells is not None
+    np.testing.assert_allclose(told.cells, squares.sum(axis=2) / squares.sum(), rtol=1e-4)
+    assert told.parts["speed"] == pytest.approx(squares[..., 2].sum() / squares.sum(), rel=1e-4)
 
 
-def test_a_value_that_never_moved_does_not_drown_the_others() -> None:
-    reference = gaussian(200) * np.array([1, 1, 1, 1, 1, 1, 1, 1e-6], dtype=np.float32)
-    stirred = reference[:1] + np.array([0, 0, 0, 0, 0, 0, 0, 1], dtype=np.float32)
-    head = fit(NearestNeighboursSettings(5, "standardise"), reference)
-    assert head.score(stirred)[0] < 20
-    assert head.score(stirred)[0] > head.score(reference[:1])[0]
+def test_reasons_of_a_magnitude_are_the_squares_themselves() -> None:
+    new = gaussian(1, LAYOUT.dimension, seed=1)[0]
+    told = fitted(NoveltySettings(MagnitudeSettings(), "none"), gaussian(60, LAYOUT.dimension), LAYOUT).explain(new)
+    squares = new.reshape(3, 4, 3) ** 2
+    assert told.cells is not None
+    np.testing.assert_allclose(told.cells, squares.sum(axis=2) / squares.sum(), rtol=1e-4)
+
+
+def test_cells_that_touch_are_one_place_and_others_are_not() -> None:
+    vector = np.zeros(LAYOUT.dimension, dtype=np.float32)
+    grid = vector.reshape(3, 4, 3)
+    grid[1, 0], grid[2, 1], grid[0, 3] = 10, 9, 9.5  # the first two touch at a corner
+    told = fitted(NoveltySettings(MagnitudeSettings(), "none"), gaussian(20, LAYOUT.dimension), LAYOUT).explain(vector)
+    assert told.place == pytest.approx((0, 1 / 3, 2 / 4, 2 / 3))
+
+
+def test_without_a_layout_the_nearest_are_the_only_reason() -> None:
+    told = fitted(NoveltySettings(FEW), gaussian(30)).explain(gaussian(1, seed=1)[0])
+    assert (told.parts, told.cells, told.place) == ({}, None, None)
+    assert len(told.nearest) == len(told.distances) == 5
+
+
+def test_no_difference_has_no_place() -> None:
+    still = np.ones((20, LAYOUT.dimension), dtype=np.float32)
+    told = fitted(NoveltySettings(FEW), still, LAYOUT).explain(still[0])
+    assert told.place is None and set(told.parts.values()) == {0.0}
+    assert told.cells is not None and not told.cells.any()

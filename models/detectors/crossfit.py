@@ -1,0 +1,52 @@
+"""Normal scores of detectors that have no neighbours to leave out: each row is scored by one that never saw it."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from infra.errors import ConfigurationError
+from models.detectors.base import Detector, Scores, Vectors
+from models.heads.neighbours import Indices, TimeExclusion
+
+BLOCKS = 5
+
+
+def cross_scores(vectors: Vectors, exclusion: TimeExclusion, fit: Callable[[Vectors], Detector]) -> Scores:
+    """Score each row by a detector fitted without it and what the exclusion takes from it.
+
+    The rows, in order of time, are cut into `BLOCKS` blocks; each is scored by a detector fitted on the rows that the
+    exclusion leaves to all of the block. So a row is as new to its detector as a later day's is, and a slow event is not
+    its own normal.
+
+    Args:
+        vectors: float32 (M, d).
+        exclusion: of these rows.
+        fit: makes a detector of some of the rows; its scores are on one scale, whichever rows it was given.
+
+    Returns:
+        float32 (M,).
+
+    Raises:
+        ConfigurationError: the exclusion leaves a block nothing.
+    """
+    scores = np.empty(len(vectors), dtype=np.float32)
+    for block, others in in_blocks(exclusion):
+        scores[block] = fit(vectors[others]).score(vectors[block])
+    return scores
+
+
+def in_blocks(exclusion: TimeExclusion) -> Iterator[tuple[Indices, Indices]]:
+    """Blocks of rows in order of time, and the rows that the exclusion leaves to all of a block; int64 each.
+
+    Raises:
+        ConfigurationError: the exclusion leaves a block nothing.
+    """
+    order = np.argsort(exclusion.from_us, kind="stable")
+    for block in np.array_split(order, min(BLOCKS, len(order))):
+        others = np.flatnonzero(~exclusion.around(block))
+        if not len(others):
+            raise ConfigurationError(
+                f"an exclusion of {exclusion.exclusion_us} us leaves none of {len(order)} snippets to fit a"
+                " detector without a fifth of them — shorten the exclusion or gather more footage"
+            )
+        yield block, others
