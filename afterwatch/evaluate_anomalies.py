@@ -23,7 +23,7 @@ HeadOption = Annotated[
     list[str] | None,
     typer.Option(
         "--head",
-        help="Head by name: knn-motion, lof-motion, forest-motion, svm-motion, hasan, chong-tay, istl; repeatable.",
+        help="Head by name: own, knn-motion, lof-motion, forest-motion, svm-motion, hasan, chong-tay, istl; repeatable.",
     ),
 ]
 WeightsOption = Annotated[

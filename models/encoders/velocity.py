@@ -64,14 +64,15 @@ class VelocityEncoder:
 
 def _velocities(snippet: Pixels) -> Floats:
     greys = [cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (3, 3), 0) for picture in snippet]
-    sums = np.mean([_step(before, after) for before, after in pairwise(greys)], axis=0, dtype=np.float32)
+    steps = np.stack([_step(before, after) for before, after in pairwise(greys)])
+    sums = steps.mean(axis=0, dtype=np.float32)
     moving = sums[..., 3:]
     return np.concatenate([sums[..., :3] / (moving + np.float32(MOVING_FLOOR)), moving], axis=-1).ravel()
 
 
 def _step(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Floats:
     """Of one step, around each cell: flow and magnitude where it moves, averaged over all pixels, and their share."""
-    flow = np.asarray(
+    flow: Floats = np.asarray(
         cv2.calcOpticalFlowFarneback(
             before,
             after,
@@ -86,8 +87,8 @@ def _step(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Floats:
         ),
         np.float32,
     )
-    magnitude = np.linalg.norm(flow, axis=-1)
-    moving = (magnitude >= MOVING_PX).astype(np.float32)
+    magnitude: Floats = np.sqrt(np.square(flow).sum(axis=-1))
+    moving: Floats = (magnitude >= MOVING_PX).astype(np.float32)
     planes = np.dstack([flow * moving[..., None], magnitude * moving, moving])
-    around = cv2.blur(planes, WINDOW_PX, borderType=cv2.BORDER_REFLECT)
+    around: Floats = np.asarray(cv2.blur(planes, WINDOW_PX, borderType=cv2.BORDER_REFLECT), np.float32)
     return np.asarray(around[CELL_PX // 2 :: CELL_PX, CELL_PX // 2 :: CELL_PX], np.float32)
