@@ -168,10 +168,9 @@ class NoveltyTable(_Table):
 
     @model_validator(mode="after")
     def _length_of_what(self) -> "NoveltyTable":
-        if self.detector == "magnitude" and self.projection != "none":
-            raise ValueError(
-                'the detector "magnitude" is the length of the vector itself: it goes with projection "none"'
-            )
+        told = {"magnitude": "is the length of the vector itself", "cells": "looks at places, which a projection mixes"}
+        if self.detector in told and self.projection != "none":
+            raise ValueError(f'the detector "{self.detector}" {told[self.detector]}: it goes with projection "none"')
         return self
 
     @property

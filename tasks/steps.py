@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from footage.regions import WHOLE
+from infra.errors import ConfigurationError
 from infra.settings import NoveltyTable
 from lake.keys import Place, step_key
 from lake.thresholds import thresholds_now
@@ -142,7 +143,13 @@ class _Said:
     """
 
     def __init__(self, workspace: Workspace, camera: str) -> None:
-        head = workspace.settings.novelty.name
+        novelty = workspace.settings.novelty
+        if novelty.detector == "cells" and workspace.encoder(novelty.encoder).spec.layout is None:
+            raise ConfigurationError(
+                f'novelty.detector "cells" looks at places of the picture, and vectors of {novelty.encoder} have none; '
+                "use handcrafted/velocity or handcrafted/motion"
+            )
+        head = novelty.name
         self._stretches = judged_stretches(workspace.ledger, camera, head)
         self._deviations = {
             region: choice.deviations

@@ -18,6 +18,7 @@ import numpy as np
 from footage.writing import write_bytes
 from infra.errors import ConfigurationError
 from infra.weights import Option, add_weights
+from models.autoencoders.checkpoint import CheckpointError
 from models.autoencoders.cuboids import Cuboids
 from models.autoencoders.settings import AutoencoderSettings
 from models.autoencoders.training import Trained, TrainingSettings, scores_of, train_autoencoder, training_cuboids
@@ -114,12 +115,11 @@ def fit_autoencoder(
             progress=progress,
             device=str(choose_device(workspace.settings.compute.device)),
         )
-    except ConfigurationError as error:
-        if checkpoint.is_file():
-            raise ConfigurationError(f"{error}: --restart deletes it") from None
-        raise
+    except CheckpointError as error:
+        raise ConfigurationError(f"{error}: --restart deletes it") from None
     fitted = _keep(workspace, trained, name, footage, view, training, cuboids, held_out)
-    shutil.rmtree(folder / "clips", ignore_errors=True)
+    # What is finished is not gone on with: trained again, on newer footage, it begins anew.
+    shutil.rmtree(folder, ignore_errors=True)
     return fitted
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from footage.index import MICROSECONDS
 from infra.errors import ConfigurationError, UnknownNameError
-from lake.labels import labels_now
+from lake.verdicts import stretches_now
 from workspace.clips import IMAGES, VIDEOS, Grey, View, decoded, kept, source_clips, sources_of
 from workspace.indexes import load_index
 from workspace.known_recordings import KnownRecording, KnownRecordings, check_known
@@ -128,12 +128,13 @@ def _recordings(workspace: Workspace, campaign: str | None, camera: str | None) 
 
 
 def _anomalies(workspace: Workspace, recordings: Sequence[KnownRecording]) -> dict[str, Spans]:
-    """Spans of each recording that people called relevant in the novelty head's use case."""
+    """Spans of each recording that people confirmed to be unusual, in whatever region of the camera."""
     name, mine = workspace.settings.novelty.name, {recording.recording_id for recording in recordings}
     bad: dict[str, Spans] = {}
-    for label in labels_now(workspace.ledger):
-        if label.use_case.name == name and label.relevant and label.recording_id in mine:
-            bad.setdefault(label.recording_id, []).append((label.from_us, label.to_us))
+    for stretches in stretches_now(workspace.ledger, name).values():
+        for one in stretches:
+            if one.confirmed and one.recording_id in mine:
+                bad.setdefault(one.recording_id, []).append((one.from_us, one.to_us))
     return bad
 
 
@@ -235,13 +236,26 @@ def folder_footage(
         progress("footage", number + 1, len(sources))
     names = [source.name for source in sources]
     if len(sources) == 1:
-        whole = np.concatenate(clips[0])
-        cut_at, gap = round(len(whole) * (1 - HELD_OUT)), min(round(GAP_S * view.rate_hz), round(len(whole) * 0.05))
         told = {"training": names, "held_out": names}
-        return _whole([whole[:cut_at]], [whole[cut_at + gap :]], told, view)
+        return _whole(*_cut(clips[0], names[0], round(GAP_S * view.rate_hz)), told, view)
     first = len(sources) - _held_out(len(sources))
     training, held_out = ([clip for part in parts for clip in part] for parts in (clips[:first], clips[first:]))
     return _whole(training, held_out, {"training": names[:first], "held_out": names[first:]}, view)
+
+
+def _cut(clips: Sequence[Grey], name: str, most_gap: int) -> tuple[list[Grey], list[Grey]]:
+    """Clips of one source, divided in time with a gap; pictures on both sides of a hole stay apart."""
+    total = sum(len(clip) for clip in clips)
+    if not total:
+        raise ConfigurationError(f"no picture of {name} can be decoded; give other footage")
+    cut_at = round(total * (1 - HELD_OUT))
+    begin = cut_at + min(most_gap, round(total * 0.05))
+    before, after, at = [], [], 0
+    for clip in clips:
+        before.append(clip[: max(0, cut_at - at)])
+        after.append(clip[max(0, begin - at) :])
+        at += len(clip)
+    return [clip for clip in before if len(clip)], [clip for clip in after if len(clip)]
 
 
 def _whole(

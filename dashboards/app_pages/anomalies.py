@@ -262,7 +262,7 @@ def _buttons(work: Opened, found: Shown, at: int, who: str) -> None:
             key="anomalies_undo",
             shortcut="U",
             on_click=_undo,
-            args=(work, {other.event_id: other for other in found.every}, who),
+            args=(work, {other.event_id: other for other in found.every}, one.event_id, who),
             disabled=not who or not (judged or one.event_id in found.verdicts),
             help=hint or "Takes your last verdict back, or the one on this event",
         )
@@ -289,18 +289,18 @@ def _judge(work: Opened, one: Ranked, confirmed: bool, who: str, following: str)
         st.toast(f"{where_text(one)}: {SAID[confirmed]}", icon=":material/check:")
 
 
-def _undo(work: Opened, known: dict[str, Ranked], who: str) -> None:
-    """Take back the newest verdict of this session; without one, the one on the event that is shown."""
-    judged = st.session_state.get("anomalies_judged") or []
-    event_id = judged[-1] if judged else st.query_params.get("event", "")
-    if event_id not in known:
-        judged[-1:] = []
-        return
+def _undo(work: Opened, known: dict[str, Ranked], shown: str, who: str) -> None:
+    """Take back the newest verdict of this session on an event of the campaign; else the one on the event shown."""
+    judged: list[str] = st.session_state.get("anomalies_judged") or []
+    event_id = next((one for one in reversed(judged) if one in known), shown)
     with attempt("Not taken back"):
         taken = take_verdict_back(work, known[event_id].event, who)
-        judged[-1:] = []
+        if event_id in judged:
+            judged.reverse()
+            judged.remove(event_id)
+            judged.reverse()
         st.query_params["event"] = event_id
-        st.toast("Taken back" if taken else "There is nothing of yours to take back.", icon=":material/undo:")
+        st.toast("Taken back" if taken else "Nothing stands that could be taken back.", icon=":material/undo:")
 
 
 main()

@@ -12,6 +12,7 @@ these that is there:
 """
 
 import json
+import zlib
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -169,10 +170,24 @@ def _from_json(path: Path, sources: Sequence[Path]) -> list[tuple[FrameSpan, ...
     return [spans[int(source.stem)] for source in sources]
 
 
+DAMAGED = (
+    OSError,
+    EOFError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    zlib.error,
+    MatReadError,
+    NotImplementedError,
+)
+"""What scipy raises of a file that is none of MATLAB's, or only a part of one."""
+
+
 def _from_masks(path: Path) -> Flags:
     try:
         cells = loadmat(str(path), variable_names=["volLabel"])["volLabel"]
-    except (OSError, KeyError, ValueError, MatReadError, NotImplementedError) as error:
+    except DAMAGED as error:
         raise ConfigurationError(
             f"{path.name} holds no MATLAB 5 cell array volLabel ({error}); unpack it again"
         ) from None
@@ -197,7 +212,8 @@ def _fitted(
                 f"{file.name} labels {len(told)} frames, its video has {there}; they are of another video"
             )
         if len(told) != there:
-            notes.append(f"{file.name} labels {len(told)} frames and its video has {there}: the rest is left out.")
+            rest = "its last frames count as normal" if there > len(told) else "the labels beyond it are left out"
+            notes.append(f"{file.name} labels {len(told)} frames and its video has {there}: {rest}.")
         fitted = np.zeros(there, dtype=np.bool_)
         fitted[: len(told)] = told[:there]
         spans.append(spans_of(fitted))

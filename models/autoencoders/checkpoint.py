@@ -54,12 +54,16 @@ def to_checkpoint(state: State, about: Mapping[str, Any]) -> bytes:
     return save({name: tensor.contiguous() for name, tensor in tensors.items()}, {ABOUT: json.dumps(told)})
 
 
+class CheckpointError(ConfigurationError):
+    """A checkpoint is of another training than the one it is to go on with."""
+
+
 def from_checkpoint(state: State, checkpoint: bytes, about: Mapping[str, Any]) -> None:
     """Put a state back, in place.
 
     Raises:
         WeightsError: the bytes are damaged.
-        ConfigurationError: they are of another training.
+        CheckpointError: they are of another training.
     """
     try:
         told = json.loads(_header(checkpoint)[ABOUT])
@@ -68,7 +72,7 @@ def from_checkpoint(state: State, checkpoint: bytes, about: Mapping[str, Any]) -
         raise WeightsError(f"the checkpoint is damaged ({error}); delete it and train again") from None
     changed = [name for name, value in about.items() if told.get(name) != value]
     if changed:
-        raise ConfigurationError(
+        raise CheckpointError(
             f"the checkpoint is of another training: {', '.join(changed)} differ; "
             "train under another name, or delete the checkpoint"
         )

@@ -13,7 +13,7 @@ from models.encoders.base import Encoder, Pixels, Vectors
 from models.encoders.build import build
 from models.encoders.specs import describe
 
-NAMES = ("handcrafted/appearance", "handcrafted/motion")
+NAMES = ("handcrafted/appearance", "handcrafted/motion", "handcrafted/velocity")
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +24,11 @@ def appearance() -> Encoder:
 @pytest.fixture(scope="module")
 def motion() -> Encoder:
     return build(describe("handcrafted/motion"))
+
+
+@pytest.fixture(scope="module")
+def velocity() -> Encoder:
+    return build(describe("handcrafted/velocity"))
 
 
 def hall(height: int, width: int, seed: int = 0) -> NDArray[np.float64]:
@@ -130,10 +135,43 @@ def test_direction_and_speed_are_kept(motion: Encoder) -> None:
     assert fast[:, 8].sum() > 1.3 * right[:, 8].sum()
 
 
+def crossing(*walkers: tuple[float, int, float]) -> Pixels:
+    """Persons of 20 × 50 pixels, each of a speed, a top and a start, cross a hall of 240 × 360 pixels in 4 pictures."""
+    person = photographed(hall(50, 20, seed=9) * 0.4, seed=5)
+    frames = []
+    for step in range(4):
+        frame = photographed(hall(240, 360), seed=step)
+        for speed, top, start in walkers:
+            left = round(start + speed * step)
+            frame[top : top + 50, left : left + 20] = person
+        frames.append(frame)
+    return np.stack(frames)
+
+
+def test_velocity_is_that_of_the_walker_at_the_place_of_the_walker(velocity: Encoder) -> None:
+    slow, right, left, empty = velocity.encode(
+        np.stack([crossing((2, 100, 100)), crossing((4, 100, 100)), crossing((-4, 100, 112)), crossing()])
+    ).reshape(4, 12, 18, 4)
+    at = (6, 5)  # of a walker's middle, about y 125 and x 110
+    assert right[at][0] > 1.5 * slow[at][0] > 0 > left[at][0]
+    assert slow[at][0] == pytest.approx(2, abs=0.5), "in pixels per step"
+    for cells in (slow, right, left):
+        assert abs(cells[at][1]) < 0.5
+        assert np.abs(cells[:3]).sum() < 0.02 * np.abs(cells).sum(), "nothing moves at the top"
+    assert np.abs(empty).sum() < 0.05 * np.abs(slow).sum()
+
+
+def test_two_are_as_fast_as_one_and_more_of_the_picture_moves(velocity: Encoder) -> None:
+    one, both = velocity.encode(np.stack([crossing((2, 100, 100)), crossing((2, 100, 100), (2, 150, 100))]))
+    alone, together = (vector.reshape(12, 18, 4)[7, 5] for vector in (one, both))
+    assert together[3] > 1.3 * alone[3]
+    assert together[2] == pytest.approx(alone[2], rel=0.3)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_vector_depends_on_nothing_around_its_picture(name: str) -> None:
     encoder = build(describe(name))
-    shape = (8, *(() if encoder.spec.kind == "frame" else (16,)), *encoder.spec.input_size, 3)
+    shape = (8, *(() if encoder.spec.kind == "frame" else (encoder.spec.snippet_frames,)), *encoder.spec.input_size, 3)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     threads = cv2.getNumThreads()
     try:
@@ -147,7 +185,9 @@ def test_a_vector_depends_on_nothing_around_its_picture(name: str) -> None:
     assert alone.tobytes() == together.tobytes() == np.ascontiguousarray(again).tobytes()
 
 
-@pytest.mark.parametrize(("name", "dimension"), [("handcrafted/appearance", 768), ("handcrafted/motion", 576)])
+@pytest.mark.parametrize(
+    ("name", "dimension"), [("handcrafted/appearance", 768), ("handcrafted/motion", 576), ("handcrafted/velocity", 864)]
+)
 def test_shapes_in_and_out(name: str, dimension: int) -> None:
     encoder = build(describe(name), device="cpu")
     spec = encoder.spec
@@ -166,7 +206,7 @@ def test_shapes_in_and_out(name: str, dimension: int) -> None:
 @given(st.sampled_from(NAMES), st.integers(0, 255), st.integers(0, 255), st.integers(0, 9))
 def test_vectors_are_finite_whatever_the_picture(name: str, low: int, high: int, seed: int) -> None:
     encoder = build(describe(name))
-    shape = (1, *(() if encoder.spec.kind == "frame" else (16,)), *encoder.spec.input_size, 3)
+    shape = (1, *(() if encoder.spec.kind == "frame" else (encoder.spec.snippet_frames,)), *encoder.spec.input_size, 3)
     low, high = sorted((low, high))
     pixels = np.random.default_rng(seed).integers(low, high, shape, dtype=np.uint8, endpoint=True)
     assert np.isfinite(encoder.encode(pixels)).all()
