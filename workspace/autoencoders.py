@@ -86,7 +86,8 @@ def fit_autoencoder(
     Args:
         workspace: where it is kept.
         settings: its shape.
-        name: third part of its name as an encoder; an older one of that name is replaced.
+        name: third part of its name as an encoder; an older one of that name goes on, if it is the same training,
+            or is replaced with `restart`.
         footage: normal footage, cut with `view`.
         view: how the pictures are looked at.
         training: how.
@@ -118,8 +119,7 @@ def fit_autoencoder(
     except CheckpointError as error:
         raise ConfigurationError(f"{error}: --restart deletes it") from None
     fitted = _keep(workspace, trained, name, footage, view, training, cuboids, held_out)
-    # What is finished is not gone on with: trained again, on newer footage, it begins anew.
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder / "clips", ignore_errors=True)
     return fitted
 
 
