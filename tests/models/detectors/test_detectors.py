@@ -212,9 +212,11 @@ def test_what_is_too_little_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CROSS_FITTED)
-def test_an_exclusion_that_leaves_a_block_nothing_is_refused(name: str) -> None:
-    with pytest.raises(ConfigurationError, match="without a fifth"):
-        fit_and_score(detector_settings(name), gaussian(30), evenly(30, 13))
+def test_a_block_that_an_exclusion_leaves_nothing_is_halved(name: str) -> None:
+    _, normal = fit_and_score(detector_settings(name), gaussian(30), evenly(30, 13))
+    assert np.isfinite(normal).all()
+    with pytest.raises(ConfigurationError, match="exclusion of 20000000 us leaves some snippet"):
+        fit_and_score(detector_settings(name), gaussian(30), evenly(30, 20))
 
 
 def test_unknown_names_are_answered_with_the_known_ones() -> None:
