@@ -7,6 +7,8 @@ READY  := $(VENV)/.ready
 UV     := .uv/bin/uv
 UV_PIN := 0.13.8
 DEMO   ?= demo-site
+WAITING := tests/e2e tests/dashboards tests/commands tests/benchmarks
+OTHERS  := tests $(addprefix --ignore=,$(WAITING))
 
 .PHONY: demo test check format lock bench clean help
 
@@ -31,8 +33,12 @@ $(READY): requirements.lock pyproject.toml | $(UV)
 demo: $(READY)
 	$(BIN)/afterwatch demo $(DEMO)
 
+# Those that mostly wait (servers, browsers, processes) run beside the others; what they say is printed when both are done.
 test: $(READY)
-	$(BIN)/python -m pytest
+	@said=$$(mktemp); $(BIN)/python -m pytest $(WAITING) >"$$said" 2>&1 & waiting=$$!; \
+	$(BIN)/python -m pytest $(OTHERS); others=$$?; \
+	wait $$waiting; waiting=$$?; cat "$$said"; rm -f "$$said"; \
+	test $$others -eq 0 && test $$waiting -eq 0
 
 check: $(READY)
 	$(BIN)/ruff check .
