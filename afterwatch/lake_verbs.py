@@ -173,7 +173,7 @@ def _say(
 def _outline(name: str, box: str | None, polygon: str | None) -> tuple[tuple[float, float], ...]:
     from footage.regions import Region
     from infra.errors import ConfigurationError
-    from infra.settings import NAME
+    from infra.table import NAME
 
     if name == "frame" or not NAME.fullmatch(name):
         raise ConfigurationError(f'"{name}" cannot name a region: "frame" is the whole picture; use letters and digits')

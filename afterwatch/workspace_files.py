@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from infra.errors import ConfigurationError
-from infra.settings import NAME, SETTINGS_FILE
+from infra.settings import SETTINGS_FILE
+from infra.table import NAME
 
 TEMPLATE = """# Settings of this Afterwatch workspace; docs/settings.md explains every one of them.
 

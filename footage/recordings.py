@@ -10,7 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from infra.errors import ConfigurationError, FootageError, UnknownNameError
-from infra.settings import NAME
+from infra.table import NAME
 
 _PART = re.compile(r"\{([A-Za-z_]*)(?::([^}]*))?\}")
 _PARTS = ("campaign", "camera", "start")

@@ -4,31 +4,24 @@ Every table of the file is one frozen class below; its defaults are the document
 a guess at the one that was meant, and every path stays inside the workspace unless the settings say otherwise.
 """
 
-import re
 import tomllib
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from infra.alarm_settings import AlarmTable, NotificationsTable
 from infra.errors import ConfigurationError, UnknownNameError
+from infra.table import NAME, Hz, Seconds, Table
 
 SETTINGS_FILE = "afterwatch.toml"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]*")
 LINEAR_PROJECTIONS = ("none", "pca", "gaussian", "sparse")
 """Projections that need no training; any other name is that of a trained one."""
 
-Seconds = Annotated[float, Field(gt=0)]
-Hz = Annotated[float, Field(gt=0, le=1000)]
 
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class SiteTable(_Table):
+class SiteTable(Table):
     """Who and where."""
 
     name: str = "site"
@@ -43,7 +36,7 @@ class SiteTable(_Table):
         return value
 
 
-class FootageTable(_Table):
+class FootageTable(Table):
     """Where recordings lie and how their paths are read."""
 
     root: Path = Path("footage")
@@ -70,21 +63,21 @@ class FootageTable(_Table):
         return value
 
 
-class EveryNth(_Table):
+class EveryNth(Table):
     """One frame in `n`."""
 
     policy: Literal["every_nth"] = "every_nth"
     n: Annotated[int, Field(ge=1)] = 30
 
 
-class AtRate(_Table):
+class AtRate(Table):
     """The frame on display at every 1/`rate_hz` seconds of the recording."""
 
     policy: Literal["rate"] = "rate"
     rate_hz: Hz = 1.0
 
 
-class KeyFrames(_Table):
+class KeyFrames(Table):
     """Key frames only: far cheaper, as often as the camera's encoder makes them."""
 
     policy: Literal["key_frames"] = "key_frames"
@@ -93,7 +86,7 @@ class KeyFrames(_Table):
 Sampling = Annotated[EveryNth | AtRate | KeyFrames, Field(discriminator="policy")]
 
 
-class EncoderTable(_Table):
+class EncoderTable(Table):
     """One encoder that the night runs."""
 
     name: str
@@ -108,7 +101,7 @@ class EncoderTable(_Table):
         return self.cameras == "all" or camera in self.cameras
 
 
-class ComputeTable(_Table):
+class ComputeTable(Table):
     """How networks are run."""
 
     device: str = "auto"
@@ -118,7 +111,7 @@ class ComputeTable(_Table):
     """Threads that decode one recording; 0: the machine's cores divided by the workers on it."""
 
 
-class NoveltyTable(_Table):
+class NoveltyTable(Table):
     """The head that says how unlike its own past a camera's footage is."""
 
     name: str = "novelty"
@@ -182,7 +175,7 @@ class NoveltyTable(_Table):
         return name, version or None
 
 
-class WeightsOfScores(_Table):
+class WeightsOfScores(Table):
     """How much each score of a segment counts in the summary."""
 
     anomaly: Annotated[float, Field(ge=0)] = 1.0
@@ -197,7 +190,7 @@ class WeightsOfScores(_Table):
         return self
 
 
-class SummaryTable(_Table):
+class SummaryTable(Table):
     """What is shown of a camera's day."""
 
     segment_s: Seconds = 4.0
@@ -217,7 +210,7 @@ class SummaryTable(_Table):
     weights: WeightsOfScores = WeightsOfScores()
 
 
-class ScheduleTable(_Table):
+class ScheduleTable(Table):
     """When the night runs by itself."""
 
     cron: str = "0 1 * * *"
@@ -225,7 +218,7 @@ class ScheduleTable(_Table):
     """Clock time, in the site's zone, at which no new shard starts."""
 
 
-class ClusterTable(_Table):
+class ClusterTable(Table):
     """Where tasks run: an embedded local cluster, or an existing Dask scheduler."""
 
     address: str | None = None
@@ -244,7 +237,7 @@ class ClusterTable(_Table):
         return self
 
 
-class CameraTable(_Table):
+class CameraTable(Table):
     """What is known of one camera."""
 
     clock_offset_s: float = 0.0
@@ -254,7 +247,7 @@ class CameraTable(_Table):
     """Leaves the camera's footage unprocessed; its time is reported as skipped."""
 
 
-class Settings(_Table):
+class Settings(Table):
     """All of `afterwatch.toml`."""
 
     site: SiteTable = SiteTable()
@@ -272,6 +265,8 @@ class Settings(_Table):
     )
     compute: ComputeTable = ComputeTable()
     novelty: NoveltyTable = NoveltyTable()
+    alarms: tuple[AlarmTable, ...] = ()
+    notifications: NotificationsTable = NotificationsTable()
     summary: SummaryTable = SummaryTable()
     schedule: ScheduleTable = ScheduleTable()
     cluster: ClusterTable = ClusterTable()
@@ -288,6 +283,9 @@ class Settings(_Table):
             raise UnknownNameError("encoder of [novelty], not among [[encoders]]", self.novelty.encoder, names)
         if self.summary.encoder not in names:
             raise UnknownNameError("encoder of [summary], not among [[encoders]]", self.summary.encoder, names)
+        heads = [self.novelty.name, *(alarm.name for alarm in self.alarms)]
+        if len(set(heads)) < len(heads):
+            raise ValueError(f"alarms: each of [[alarms]] and [novelty] has a name of its own, got {', '.join(heads)}")
         return self
 
     def sampling_of(self, camera: str) -> EveryNth | AtRate | KeyFrames:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from infra.errors import ConfigurationError, UnknownNameError
-from infra.settings import NAME
+from infra.table import NAME
 from lake.keys import short_hash
 from lake.ledger import Ledger, Statement
 

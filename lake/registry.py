@@ -60,15 +60,33 @@ class Registry:
             shutil.rmtree(unfinished, ignore_errors=True)
         return target
 
+    def card(self, kind: str, name: str, version: str) -> dict[str, Any]:
+        """The card of a version, without its arrays.
+
+        Raises:
+            LakeError: there is none, or it is damaged.
+        """
+        folder = self.folder(kind, name, version)
+        try:
+            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise LakeError(
+                f'there is no {kind} model {name} {version}; list them with "afterwatch models list"'
+            ) from None
+        except (OSError, ValueError) as error:
+            raise LakeError(f"{folder} is damaged ({error}); delete it and run again") from None
+        if not isinstance(card, dict):
+            raise LakeError(f"{folder} is damaged (its card is no object); delete it and run again")
+        return card
+
     def load(self, kind: str, name: str, version: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Card and arrays of a version.
 
         Raises:
             LakeError: there is none, or its files are damaged.
         """
-        folder = self.folder(kind, name, version)
+        folder, card = self.folder(kind, name, version), self.card(kind, name, version)
         try:
-            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
             arrays = load((folder / ARRAYS).read_bytes())
         except FileNotFoundError:
             raise LakeError(

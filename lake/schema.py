@@ -134,19 +134,20 @@ TABLES = {
             ("from_us", pa.int64(), ""),
             ("to_us", pa.int64(), ""),
             ("taken_at", MOMENT, "true time of `from_us`"),
-            ("score", pa.float32(), "higher is more anomalous or more relevant"),
+            ("score", pa.float32(), "higher is more anomalous or more relevant; of an alarm class, its probability"),
             (
                 "probability",
                 pa.float32(),
-                "share of the camera's normal scores below this one; of a retrieval head, that of being relevant, or null",
+                "share of the camera's normal scores below this one; of a retrieval head, that of being relevant, or null; of an "
+                "alarm class, the score",
             ),
             (
                 "normalised",
                 pa.float32(),
-                "0 and 1: the quantiles .001 and .999 of the camera's normal scores; null of a retrieval head, and where "
-                "all normal scores are equal and this is another",
+                "0 and 1: the quantiles .001 and .999 of the camera's normal scores; null of other heads, and where all normal "
+                "scores are equal and this is another",
             ),
-            ("flagged", pa.bool_(), "inside an event; of a retrieval head, above its threshold"),
+            ("flagged", pa.bool_(), "inside an event; of a retrieval head or an alarm class, above its threshold"),
         ),
         _table(
             "events",
@@ -157,7 +158,8 @@ TABLES = {
             (
                 "alarm",
                 pa.bool_(),
-                "within the night's alarm budget, or any where μ or a person sets the threshold; never of a retrieval head",
+                "within the night's alarm budget, or any where μ or a person sets the threshold; never of a retrieval head, "
+                "always of an alarm class",
             ),
             ("recording_id", pa.string(), "recording of the peak"),
             ("started_at", MOMENT, ""),
@@ -169,7 +171,7 @@ TABLES = {
             (
                 "deviations",
                 pa.float32(),
-                "how far the peak is above the camera's normal median, in robust standard deviations; null of a retrieval head",
+                "how far the peak is above the camera's normal median, in robust standard deviations; null of other heads",
             ),
             ("keyframe", pa.string(), "picture, relative to the camera's published day"),
             ("clip", pa.string(), "short video, relative to the camera's published day"),
@@ -245,7 +247,7 @@ TABLES = {
             "runs",
             "step of a run; the newest finished row of step, place and scope says which files count",
             ("run_id", pa.string(), ""),
-            ("step", pa.string(), "ingest, embed, health, fit, score, retrieve, summarise, publish or night"),
+            ("step", pa.string(), "ingest, embed, health, fit, score, retrieve, classify, summarise, publish or night"),
             ("scope", pa.string(), "what of the day: frames, space/region, head"),
             ("key", pa.string(), "hash of everything that decides the outputs"),
             ("inputs", pa.list_(pa.string()), "keys of what it was made from"),
@@ -273,12 +275,14 @@ TABLES = {
                 ("reviews", "an event looked at, confirmed or dismissed"),
                 ("promotions", "a head put into or out of service"),
                 ("thresholds", "where a person puts the threshold of a novelty head"),
+                ("operating_points", "where a person puts the threshold of a classifier's class"),
+                ("deliveries", "an event told by a channel of notifications"),
             )
         ),
     )
 }
 
-STATEMENTS = ("labels", "regions", "reviews", "promotions", "thresholds")
+STATEMENTS = ("labels", "regions", "reviews", "promotions", "thresholds", "operating_points", "deliveries")
 
 
 def table(name: str) -> Table:

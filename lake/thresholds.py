@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from infra.errors import ConfigurationError
-from infra.settings import NAME
+from infra.table import NAME
 from lake.current import statements_now
 from lake.ledger import Ledger, Statement
 

@@ -44,9 +44,7 @@ def find_projection(workspace: Workspace) -> ProjectionPlan | None:
     versions = [at for known_name, at in known if known_name == name]
     if version is not None and version not in versions:
         raise UnknownNameError(f"version of projection {name}", version, versions)
-    cards = {
-        at: workspace.registry.load(PROJECTION, name, at)[0] for at in (versions if version is None else [version])
-    }
+    cards = {at: workspace.registry.card(PROJECTION, name, at) for at in (versions if version is None else [version])}
     chosen = max(cards, key=lambda at: (str(cards[at].get("made_at", "")), at))
     encoder = workspace.encoder(novelty.encoder)
     space = cards[chosen].get("space", encoder.spec.space)

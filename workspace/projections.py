@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from infra.errors import ConfigurationError
-from infra.settings import LINEAR_PROJECTIONS, NAME
+from infra.settings import LINEAR_PROJECTIONS
+from infra.table import NAME
 from lake.keys import short_hash
 from models.encoders.base import EncoderSpec
 from models.projections.build import projection_arrays

@@ -12,7 +12,7 @@ from typing import Any
 
 from footage.regions import WHOLE, Point, Region, outline_of
 from infra.errors import ConfigurationError, LakeError, UnknownNameError
-from infra.settings import NAME
+from infra.table import NAME
 from lake.ledger import Ledger, Statement, newest
 
 TABLE = "regions"
