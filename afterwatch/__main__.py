@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from afterwatch import campaigns, evaluate, events, fit, labels, lake_verbs, night, search, serving
+from afterwatch import campaigns, evaluate, events, fit, labels, lake_verbs, models, night, notifying, search, serving
 from infra.errors import AfterwatchError
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (campaigns, night, lake_verbs, labels, events, fit, search, evaluate, serving):
+for module in (campaigns, night, notifying, lake_verbs, labels, events, fit, models, search, evaluate, serving):
     module.register(app)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterwatch import evaluate_anomalies
+from afterwatch import evaluate_actions, evaluate_anomalies, evaluate_classifier
 from afterwatch.options import JsonOption, print_json, progress_bars
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ evaluate_app = typer.Typer(help="Published experiments on labelled footage: tabl
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
-    evaluate_anomalies.add_to(evaluate_app)
+    for verbs in (evaluate_anomalies, evaluate_actions, evaluate_classifier):
+        verbs.add_to(evaluate_app)
     app.add_typer(evaluate_app, name="evaluate")
 
 

@@ -5,19 +5,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterwatch import fit_autoencoder, fit_projection
+from afterwatch import fit_autoencoder, fit_classifier, fit_projection
 from afterwatch.options import CampaignOption, JsonOption, SiteOption, print_json
 
 if TYPE_CHECKING:
     from workspace.opened import Workspace
 
-fit_app = typer.Typer(help="Train heads and networks: retrieval, autoencoder, projection.", no_args_is_help=True)
+fit_app = typer.Typer(
+    help="Train heads and networks: retrieval, classifier, autoencoder, projection.", no_args_is_help=True
+)
 EXAMPLE = 'Example: afterwatch fit retrieval hall-east "hatch open" --region hatch --site site'
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
     fit_autoencoder.register(fit_app)
+    fit_classifier.register(fit_app)
     fit_projection.register(fit_app)
     app.add_typer(fit_app, name="fit")
 

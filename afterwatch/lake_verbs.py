@@ -1,4 +1,4 @@
-"""Verbs over what is remembered: query, regions, weights, models."""
+"""Verbs over what is remembered: query, regions, weights."""
 
 import getpass
 import json
@@ -12,7 +12,6 @@ from afterwatch.options import JsonOption, SiteOption, print_json, print_table, 
 
 regions_app = typer.Typer(help="Regions of interest: list, add, remove, import, export.", no_args_is_help=True)
 weights_app = typer.Typer(help="Weights of encoders: add, list, verify.", no_args_is_help=True)
-models_app = typer.Typer(help="Heads and their versions: list.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +19,6 @@ def register(app: typer.Typer) -> None:
     app.command(epilog='Example: afterwatch query "SELECT camera, count(*) FROM frames GROUP BY camera"')(query)
     app.add_typer(regions_app, name="regions")
     app.add_typer(weights_app, name="weights")
-    app.add_typer(models_app, name="models")
 
 
 def query(
@@ -269,23 +267,3 @@ def _value(text: str) -> object:
         except ValueError:
             continue
     return text
-
-
-@models_app.command("list", epilog="Example: afterwatch models list --site site")
-def list_models(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
-    """List the heads that were fitted, by kind, name and version."""
-    from infra.site import Site
-    from lake.registry import Registry
-
-    registry = Registry(Site.open(site).models_folder)
-    rows = []
-    for kind, name, version in registry.versions():
-        card, _ = registry.load(kind, name, version)
-        remark = card.get("remark") or ""
-        rows.append(
-            {"kind": kind, "name": name, "version": version, "usable": card.get("usable", True), "remark": remark}
-        )
-    if as_json:
-        print_json({"models": rows})
-    else:
-        print_table(("kind", "name", "version", "usable", "remark"), [tuple(row.values()) for row in rows])
