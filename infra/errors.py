@@ -4,7 +4,8 @@
 
     AfterwatchError
     ├── ConfigurationError      the call or the settings are wrong      (exit code 2)
-    │   └── UnknownNameError    a name that is not in a known list
+    │   ├── UnknownNameError    a name that is not in a known list
+    │   └── TooLittleFootageError   there is too little to fit a head on
     ├── FootageError            a recording cannot be used
     │   └── DecodeError         … because its pictures cannot be decoded
     ├── WeightsError            weights are absent, altered or of the wrong shape
@@ -40,6 +41,10 @@ class UnknownNameError(ConfigurationError):
         super().__init__(f'unknown {what} "{name}"{guess} (known: {", ".join(names) or "none"})')
         self.name = name
         self.known = tuple(names)
+
+
+class TooLittleFootageError(ConfigurationError):
+    """What is there is too little, or lies too close in time, to fit a head on."""
 
 
 class FootageError(AfterwatchError):

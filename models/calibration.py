@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.errors import ConfigurationError
+from infra.errors import ConfigurationError, TooLittleFootageError
 from models.events import EventRule, ScoredSpans, ScoreSeries
 
 MAD_TO_DEVIATION = 1.4826
@@ -28,7 +28,7 @@ def robust_spread(values: NDArray[Any]) -> tuple[float, float]:
     MAD is 0; then sqrt(π/2) · mean absolute deviation from the median, which is 0 only where all are equal.
 
     Raises:
-        ConfigurationError: there is no value.
+        TooLittleFootageError: there is no value.
     """
     _check_some(values)
     values = values.astype(np.float64)
@@ -149,7 +149,7 @@ class NormalScale:
         """The scale of normal scores (N,), N ≥ 1; quantiles between two scores are linear.
 
         Raises:
-            ConfigurationError: there is no normal score, or one is not finite.
+            ConfigurationError: there is no normal score (TooLittleFootageError), or one is not finite.
         """
         _check_some(normal_scores)
         low, high = np.quantile(normal_scores.astype(np.float64), [LOW, HIGH])
@@ -195,7 +195,7 @@ class NormalDistribution:
         """Fit on normal scores (N,), N ≥ 1; at most 2 · `knots` are kept, half of them the highest scores.
 
         Raises:
-            ConfigurationError: there is no normal score.
+            TooLittleFootageError: there is no normal score.
             ValueError: a score is not finite.
         """
         _check_some(normal_scores)
@@ -229,4 +229,4 @@ class NormalDistribution:
 
 def _check_some(normal_scores: NDArray[Any]) -> None:
     if len(normal_scores) == 0:
-        raise ConfigurationError("no normal score to calibrate with — gather normal footage of this camera first")
+        raise TooLittleFootageError("no normal score to calibrate with — gather normal footage of this camera first")

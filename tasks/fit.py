@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from infra.errors import ConfigurationError
+from infra.errors import TooLittleFootageError
 from lake.vectors import Embeddings, read_embeddings
 from models.arrays import part, prefixed
 from models.heads.nightly import Standard, fit_camera
@@ -55,7 +55,7 @@ def make_head(workspace: Workspace, plan: RegionPlan, step: Step, projection: Pr
         return 0, remark
     try:
         fitted = fit_on(workspace, reference, step.key, plan.judged_with, projection)
-    except ConfigurationError as error:
+    except TooLittleFootageError as error:
         remark = f"the earlier footage cannot serve as reference ({error}); the day is compared with itself"
         workspace.registry.save(NOVELTY, plan.camera, step.key, {**card, "usable": False, "remark": remark}, {})
         return 0, remark
@@ -96,7 +96,7 @@ def fit_on(
         projection: the trained one that the settings name.
 
     Raises:
-        ConfigurationError: they cannot serve.
+        TooLittleFootageError: they cannot serve.
     """
     novelty = workspace.settings.novelty
     head, standard = fit_camera(
@@ -132,7 +132,7 @@ def head_for(
         return None
     try:
         return fit_on(workspace, snippets, SELF, plan.judged_with, projection)
-    except ConfigurationError:
+    except TooLittleFootageError:
         return None  # the snippets lie so close in time that none is left to compare another with
 
 

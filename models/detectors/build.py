@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from infra.errors import ConfigurationError, UnknownNameError
+from infra.errors import TooLittleFootageError, UnknownNameError
 from models.arrays import Arrays, array_text, text_array
 from models.detectors.base import MINIMUM_REFERENCE, Detector, Scores, Vectors
 from models.detectors.cells import Cells, CellsSettings
@@ -81,7 +81,7 @@ def fit_and_score(
         The detector, and float32 (M,): the normal scores, which see of the reference what the exclusion leaves.
 
     Raises:
-        ConfigurationError: too few rows, or none that the exclusion leaves to some row.
+        TooLittleFootageError: too few rows, or none that the exclusion leaves to some row.
     """
     check_reference(len(vectors), exclusion)
     exclusion = exclusion or TimeExclusion.of_itself(len(vectors))
@@ -105,14 +105,14 @@ def fit_and_score(
 
 
 def check_reference(rows: int, exclusion: TimeExclusion | None) -> None:
-    """Raise ConfigurationError where a reference of that many rows is too small, or leaves some row no other."""
+    """Raise TooLittleFootageError where a reference of that many rows is too small, or leaves some row no other."""
     if rows < MINIMUM_REFERENCE:
-        raise ConfigurationError(
+        raise TooLittleFootageError(
             f"{rows} reference snippets are too few: novelty needs at least {MINIMUM_REFERENCE}"
             " — gather more normal footage of this camera"
         )
     if exclusion is not None and exclusion.admissible().min() < 1:
-        raise ConfigurationError(
+        raise TooLittleFootageError(
             f"an exclusion of {exclusion.exclusion_us} us leaves some snippet without any neighbour among"
             f" {rows} — shorten the exclusion or gather more footage"
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from infra.errors import ConfigurationError
+from infra.errors import TooLittleFootageError
 from models.detectors.base import Detector, Scores, Vectors
 from models.heads.neighbours import Indices, TimeExclusion
 
@@ -27,7 +27,7 @@ def cross_scores(vectors: Vectors, exclusion: TimeExclusion, fit: Callable[[Vect
         float32 (M,).
 
     Raises:
-        ConfigurationError: the exclusion leaves some row nothing.
+        TooLittleFootageError: the exclusion leaves some row nothing.
     """
     scores = np.empty(len(vectors), dtype=np.float32)
     for block, others in in_blocks(exclusion):
@@ -39,7 +39,7 @@ def in_blocks(exclusion: TimeExclusion) -> Iterator[tuple[Indices, Indices]]:
     """Blocks of rows in order of time, and the rows that the exclusion leaves to all of a block; int64 each.
 
     Raises:
-        ConfigurationError: the exclusion leaves some row nothing.
+        TooLittleFootageError: the exclusion leaves some row nothing.
     """
     order = np.argsort(exclusion.from_us, kind="stable")
     for block in np.array_split(order, min(BLOCKS, len(order))):
@@ -55,7 +55,7 @@ def _parted(exclusion: TimeExclusion, block: Indices) -> Iterator[tuple[Indices,
         for half in np.array_split(block, 2):
             yield from _parted(exclusion, half)
     else:
-        raise ConfigurationError(
+        raise TooLittleFootageError(
             f"an exclusion of {exclusion.exclusion_us} us leaves some snippet none of {len(exclusion)} to be held against"
             " — shorten the exclusion or gather more footage"
         )
