@@ -61,6 +61,7 @@ def _torch() -> str:
 
 
 def _workspace(site: Path) -> Iterator[Check]:
+    from workspace.notifications.channels import examine_channels
     from workspace.opened import Workspace
 
     try:
@@ -81,6 +82,7 @@ def _workspace(site: Path) -> Iterator[Check]:
     yield Check("disk", free > LEAST_DISK, f"{free / 1e9:.0f} GB free" + ("" if free > LEAST_DISK else "; make room"))
     if workspace.settings.cluster.address is not None:
         yield _checked("cluster", lambda: _cluster(workspace.settings.cluster.address or ""))
+    yield from (Check(*found) for found in examine_channels(workspace.settings.notifications))
 
 
 def _weights(name: str, identity: str, path: Path | None) -> Check:

@@ -1,0 +1,48 @@
+"""The night's last step: people are told, and what goes wrong there fails no night."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lake.deliveries import deliveries_now
+from tasks.notify import notify
+from tests.workspace.alarmed_site import alarmed_site, put_events
+from tests.workspace.listeners import Hook, free_port, web_server
+from workspace.notifications.sending import NotifyOutcome
+from workspace.opened import Workspace
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with web_server() as server:
+        yield server
+
+
+def told_to(hook: Hook, folder: Path) -> Workspace:
+    site = alarmed_site(folder, f'retries = 0\n[[notifications.webhook]]\nurl = "{hook.url()}"')
+    put_events(site, [(10.0, 15.0)])
+    return site
+
+
+def test_the_step_tells_what_is_pending_once(tmp_path: Path, hook: Hook) -> None:
+    site = told_to(hook, tmp_path / "site")
+    assert notify.fn(str(site.site.root)) == NotifyOutcome(sent=1)
+    assert notify.fn(str(site.site.root)) == NotifyOutcome()
+    assert len(hook.requests) == len(deliveries_now(site.ledger)) == 1
+
+
+def test_the_step_tells_what_fails_and_raises_nothing(tmp_path: Path) -> None:
+    site = told_to(Hook(free_port()), tmp_path / "site")
+    outcome = notify.fn(str(site.site.root))
+    assert outcome.sent == 0 and outcome.failed[0].startswith("channel webhook: http://127.0.0.1")
+    (site.site.root / "afterwatch.toml").write_text("no = settings", encoding="utf-8")
+    (line,) = notify.fn(str(site.site.root)).failed
+    assert line.startswith("notifications: ")
