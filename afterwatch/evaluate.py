@@ -93,11 +93,12 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _encoders(site: Path, names: list[str] | None) -> "list[Encoder]":
     from infra.weights import read_weights
     from models.encoders.build import build
+    from models.encoders.lookup import find_weights
     from models.encoders.specs import describe
 
     known = read_weights(site / "weights")
     chosen = list(dict.fromkeys(names or [DEFAULT_ENCODER, *known]))
-    found = [(name, known.get(name) or known.get(f"{name}/local")) for name in chosen]
+    found = [(name, find_weights(known, name)) for name in chosen]
     return [build(describe(name, weights), weights) for name, weights in found]
 
 

@@ -145,13 +145,14 @@ def _encoder(workspace: "Workspace", name: str) -> "Encoder":
     """One of the settings' encoders, or any other whose weights are at hand."""
     from infra.weights import read_weights
     from models.encoders.build import build
+    from models.encoders.lookup import find_weights
     from models.encoders.specs import describe
 
     compute = workspace.settings.compute
     planned = next((known for known in workspace.encoders if known.table.name == name), None)
     if planned is None:
         known = read_weights(workspace.site.weights_folder)
-        weights = known.get(name) or known.get(f"{name}/local")
+        weights = find_weights(known, name)
         spec = describe(name, weights)
     else:
         spec, weights = planned.spec, planned.weights

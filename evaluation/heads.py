@@ -15,6 +15,7 @@ from models.detectors.nearest_neighbours import NearestNeighboursSettings
 from models.detectors.one_class_svm import OneClassSvmSettings
 from models.encoders.base import Encoder
 from models.encoders.build import build
+from models.encoders.lookup import find_weights
 from models.encoders.specs import describe
 from models.heads.novelty import NoveltySettings
 from models.projections.linear import ProjectionSettings
@@ -143,7 +144,7 @@ def build_heads(specs: Sequence[HeadSpec], weights_folder: Path, given: Sequence
     encoders: dict[str, Encoder] = {}
     built = []
     for spec in specs:
-        weights = files.get(spec.name) or kept.get(spec.encoder) or kept.get(f"{spec.encoder}/local")
+        weights = files.get(spec.name) or find_weights(kept, spec.encoder)
         described = describe(spec.encoder, weights)
         if described.space not in encoders:
             encoders[described.space] = build(described, weights)

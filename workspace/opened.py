@@ -16,6 +16,7 @@ from lake.ledger import Ledger
 from lake.registry import Registry
 from lake.store import Store
 from models.encoders.base import EncoderSpec
+from models.encoders.lookup import find_weights
 from models.encoders.specs import describe
 from workspace.regions import SaidRegion, region_versions, regions_now
 
@@ -63,7 +64,7 @@ class Workspace:
         known = read_weights(self.site.weights_folder)
         planned = []
         for table in self.settings.encoders:
-            weights = known.get(table.name) or known.get(f"{table.name}/{LOCAL}")
+            weights = find_weights(known, table.name)
             spec = describe(table.name, weights)
             if weights is None and spec.name in known:
                 weights = known[spec.name]

@@ -42,41 +42,6 @@ OPENAI = Normalisation((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130
 KINETICS = Normalisation((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989))
 KINETICS_GREY = Normalisation((0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
 
-
-@dataclass(frozen=True)
-class VideoArchitecture:
-    """A snippet encoder as its hub weights were trained and tested.
-
-    Attributes:
-        frames: pictures in a snippet.
-        rate_hz: pictures per second of a snippet.
-        size_px: side of the square input, in pixels.
-    """
-
-    frames: int
-    rate_hz: float
-    size_px: int
-
-
-# Frames, rate and size as in the weights' own metadata: 16 frames at 15 Hz, crop 112.
-TORCHVISION = {
-    "mc3_18": VideoArchitecture(16, 15.0, 112),
-    "r2plus1d_18": VideoArchitecture(16, 15.0, 112),
-    "r3d_18": VideoArchitecture(16, 15.0, 112),
-}
-TORCHVISION_TAGS = ("KINETICS400_V1",)
-
-# The model zoo's "frames x stride" of footage at 30 Hz, and the crop of its inference transforms.
-PYTORCHVIDEO = {
-    "r2plus1d_r50": VideoArchitecture(16, 30 / 4, 256),
-    "slow_r50": VideoArchitecture(8, 30 / 8, 256),
-    "slowfast_r50": VideoArchitecture(32, 30 / 2, 256),
-    "x3d_m": VideoArchitecture(16, 30 / 5, 256),
-    "x3d_s": VideoArchitecture(13, 30 / 6, 182),
-    "x3d_xs": VideoArchitecture(4, 30 / 12, 182),
-}
-PYTORCHVIDEO_TAGS = ("kinetics400",)
-
 OPEN_CLIP_DEFAULT_TAGS = {
     "RN50": "openai",
     "ViT-B-16": "laion2b_s34b_b88k",

@@ -1,9 +1,9 @@
 """From a specification to an encoder on a device; the family's library is imported only here and only when needed."""
 
-from infra.errors import ConfigurationError, UnknownNameError
+from infra.errors import UnknownNameError
 from infra.weights import WeightsFile
 from models.encoders.base import Encoder, EncoderSpec
-from models.encoders.specs import FAMILIES, describe
+from models.encoders.specs import FAMILIES, check_described
 
 
 def build(
@@ -30,13 +30,12 @@ def build(
         ConfigurationError: spec and weights disagree, the device is not there, or a setting is not known.
         WeightsError: weights are absent, altered or do not fit; the message names the file and the command.
     """
-    expected = describe(spec.name, weights)
-    if spec != expected:
-        raise ConfigurationError(
-            f"this spec and these weights disagree: the spec says {spec}, the name and weights give {expected}; "
-            "make the spec with describe(name, weights) and build it with the same weights"
-        )
+    check_described(spec, weights)
     match spec.family:
+        case "afterwatch" | "pytorchvideo" | "torchvision":
+            from models.encoders.video import build_video
+
+            return build_video(spec, weights, device=device, precision=precision, batch_size=batch_size)
         case "autoencoder":
             from models.encoders.autoencoder import build_autoencoder_encoder
 
@@ -52,17 +51,9 @@ def build(
             from models.encoders.open_clip import build_open_clip
 
             return build_open_clip(spec, weights, device=device, precision=precision, batch_size=batch_size)
-        case "pytorchvideo":
-            from models.encoders.pytorchvideo import build_pytorchvideo
-
-            return build_pytorchvideo(spec, weights, device=device, precision=precision, batch_size=batch_size)
         case "timm":
             from models.encoders.timm import build_timm
 
             return build_timm(spec, weights, device=device, precision=precision, batch_size=batch_size)
-        case "torchvision":
-            from models.encoders.torchvision import build_torchvision
-
-            return build_torchvision(spec, weights, device=device, precision=precision, batch_size=batch_size)
         case family:
             raise UnknownNameError("encoder family", family, FAMILIES)

@@ -2,7 +2,8 @@
 
 A name reads `family/architecture` or `family/architecture/weights`. The third part is a tag of the library's hub, the
 word `random` (untrained, seed 0: for tests and baselines only), or, beside a file from the workspace, a tag or any
-label. A network without a third part takes its file from the workspace or else a default tag.
+label. A network without a third part takes its file from the workspace or else a default tag. A video network's
+architecture may end in `+logits`: its vectors are then the classifier's logits, else the features before the classifier.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,16 +15,9 @@ from infra.weights import Option, WeightsFile
 from models.autoencoders.settings import ARCHITECTURES as AUTOENCODERS
 from models.autoencoders.settings import AutoencoderSettings, settings_of
 from models.encoders.architectures import (
-    KINETICS,
-    KINETICS_GREY,
     OPEN_CLIP_DEFAULT_TAGS,
-    PYTORCHVIDEO,
-    PYTORCHVIDEO_TAGS,
     TIMM_DEFAULT_TAGS,
-    TORCHVISION,
-    TORCHVISION_TAGS,
     Normalisation,
-    VideoArchitecture,
     open_clip_normalisation,
     open_clip_sizes,
     timm_architectures,
@@ -31,9 +25,10 @@ from models.encoders.architectures import (
     timm_size_px,
 )
 from models.encoders.base import EncoderSpec
+from models.encoders.video_architectures import HUB_TAGS, LOGITS, VIDEO, VideoArchitecture, with_options
 from models.layout import Layout
 
-FAMILIES = ("autoencoder", "handcrafted", "open_clip", "pytorchvideo", "timm", "torchvision")
+FAMILIES = ("afterwatch", "autoencoder", "handcrafted", "open_clip", "pytorchvideo", "timm", "torchvision")
 RANDOM = "random"
 LOCAL = "local"
 RATE = "snippet_rate_hz"
@@ -118,14 +113,22 @@ def describe(name: str, weights: WeightsFile | None = None) -> EncoderSpec:
             return _handcrafted(name, parts, weights)
         case "autoencoder":
             return _autoencoder(name, parts, weights)
-        case "torchvision":
-            return _video(name, parts, weights, TORCHVISION, TORCHVISION_TAGS)
-        case "pytorchvideo":
-            return _video(name, parts, weights, PYTORCHVIDEO, PYTORCHVIDEO_TAGS)
+        case "afterwatch" | "pytorchvideo" | "torchvision":
+            return _video(name, parts, weights)
         case "open_clip":
             return _open_clip(name, parts, weights)
         case _:
             return _timm(name, parts, weights)
+
+
+def check_described(spec: EncoderSpec, weights: WeightsFile | None) -> None:
+    """Raise ConfigurationError unless `describe` makes `spec` of its name and `weights`."""
+    expected = describe(spec.name, weights)
+    if spec != expected:
+        raise ConfigurationError(
+            f"this spec and these weights disagree: the spec says {spec}, the name and weights give {expected}; "
+            "make the spec with describe(name, weights) and build it with the same weights"
+        )
 
 
 def normalisation(name: str, weights: WeightsFile | None = None) -> Normalisation:
@@ -142,10 +145,8 @@ def normalisation(name: str, weights: WeightsFile | None = None) -> Normalisatio
         return Normalisation(weights.mean, weights.std)
     family, architecture, label = split_name(name)
     match family:
-        case "torchvision":
-            return KINETICS
-        case "pytorchvideo":
-            return KINETICS_GREY
+        case "afterwatch" | "pytorchvideo" | "torchvision":
+            return video_architecture(name).normalisation
         case "open_clip":
             return open_clip_normalisation(architecture, label or OPEN_CLIP_DEFAULT_TAGS.get(architecture))
         case "timm":
@@ -164,9 +165,8 @@ def known_encoders() -> tuple[str, ...]:
         "autoencoder": AUTOENCODERS,
         "handcrafted": HANDCRAFTED,
         "open_clip": open_clip_sizes(),
-        "pytorchvideo": PYTORCHVIDEO,
         "timm": TIMM_DEFAULT_TAGS,
-        "torchvision": TORCHVISION,
+        **VIDEO,
     }
     return tuple(sorted(f"{family}/{architecture}" for family, known in names.items() for architecture in known))
 
@@ -221,29 +221,36 @@ def _autoencoder(name: str, parts: EncoderName, weights: WeightsFile | None) -> 
     )
 
 
-def _video(
-    name: str,
-    parts: EncoderName,
-    weights: WeightsFile | None,
-    known: Mapping[str, VideoArchitecture],
-    tags: tuple[str, ...],
-) -> EncoderSpec:
-    if parts.architecture not in known:
-        raise UnknownNameError(f"{parts.family} architecture", parts.architecture, known)
+def video_architecture(name: str, weights: WeightsFile | None = None) -> VideoArchitecture:
+    """The video network behind encoder `name`, its options as the file has them.
+
+    Raises:
+        UnknownNameError: it is no video network, or there is no such architecture.
+        ConfigurationError: an option is not known or out of its range.
+    """
+    parts = split_name(name)
+    if parts.family not in VIDEO:
+        raise UnknownNameError("family of video networks", parts.family, VIDEO)
+    known = VIDEO[parts.family]
+    architecture = parts.architecture.removesuffix(LOGITS)
+    if architecture not in known:
+        raise UnknownNameError(f"{parts.family} architecture", architecture, known)
+    return with_options(name, known[architecture], {} if weights is None else weights.options)
+
+
+def _video(name: str, parts: EncoderName, weights: WeightsFile | None) -> EncoderSpec:
+    video = video_architecture(name, weights)
+    tags = HUB_TAGS[parts.family].get(parts.architecture.removesuffix(LOGITS), ())
     if weights is None and parts.label not in (None, RANDOM, LOCAL, *tags):
         raise UnknownNameError(f"weights of {parts.family}/{parts.architecture}", str(parts.label), (*tags, RANDOM))
-    if weights is not None and weights.options:
-        raise ConfigurationError(
-            f"{name} takes no options, got {dict(weights.options)}; remove them from its entry in weights.toml"
-        )
-    video = known[parts.architecture]
-    identity, full_name = _identify(name, parts, weights, tags[0])
+    identity, full_name = _identify(name, parts, weights, tags[0] if tags else None)
+    options = {} if weights is None else weights.options
     return EncoderSpec(
         name=full_name,
         kind="snippet",
         input_size=(video.size_px, video.size_px),
         weights=identity,
-        preprocessing=_preprocessing(video.size_px, normalisation(full_name, weights), {}),
+        preprocessing=_preprocessing(video.size_px, normalisation(full_name, weights), options),
         snippet_frames=video.frames,
         snippet_rate_hz=video.rate_hz,
     )

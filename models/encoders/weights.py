@@ -1,7 +1,7 @@
 """Weights from files: checked by hash, read without unpickling, loaded strictly.
 
-An encoder computes features, so the classifier at the end of a network is not built, and a file's classifier weights
-(whatever their class count) are dropped by name. Every other tensor must be there, fit, and be wanted.
+Every tensor must be there, fit, and be wanted. Image encoders compute features, so the classifier at the end of their
+networks is not built, and a file's classifier weights (whatever their class count) are dropped by name.
 """
 
 import hashlib
@@ -102,15 +102,21 @@ def _unwrap(loaded: object, path: Path) -> dict[str, Tensor]:
 
 
 def load_strictly(
-    module: nn.Module, state: Mapping[str, Tensor], *, encoder: str, dropped: tuple[str, ...] = ()
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    *,
+    encoder: str,
+    dropped: tuple[str, ...] = (),
+    told: Mapping[str, str] | None = None,
 ) -> None:
     """Copy `state` into `module`, every tensor or none.
 
     Args:
-        module: the network, its classifier removed.
+        module: the network.
         state: tensors by name.
         encoder: name of the encoder, for the message.
         dropped: prefixes of names that do not take part in a vector (the classifier's); left out on both sides.
+        told: the names that the file itself has for tensors of `state`, for the message; by default the same.
 
     Raises:
         WeightsError: names are missing or unexpected, or shapes differ; the message names the first few.
@@ -121,9 +127,10 @@ def load_strictly(
     )
     # A training-step counter: older files lack it and inference never reads it.
     missing = [name for name in wanted if name not in kept and not name.endswith("num_batches_tracked")]
-    unexpected = [name for name in kept if name not in wanted]
+    said = told or {}
+    unexpected = [said.get(name, name) for name in kept if name not in wanted]
     shapes = [
-        f"{name} {tuple(kept[name].shape)} for {tuple(tensor.shape)}"
+        f"{said.get(name, name)} {tuple(kept[name].shape)} for {tuple(tensor.shape)}"
         for name, tensor in wanted.items()
         if name in kept and kept[name].shape != tensor.shape
     ]
@@ -133,9 +140,9 @@ def load_strictly(
         if names
     ]
     if faults:
+        whole = "every tensor but the classifier's" if dropped else "every tensor"
         raise WeightsError(
-            f"these weights do not fit {encoder}: {'; '.join(faults)}; every tensor but the classifier's must match; "
-            f"{remedy(encoder)}"
+            f"these weights do not fit {encoder}: {'; '.join(faults)}; {whole} must match; {remedy(encoder)}"
         )
     module.load_state_dict(kept, strict=False)
 

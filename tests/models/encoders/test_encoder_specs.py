@@ -22,7 +22,8 @@ from models.encoders.architectures import (
 )
 from models.encoders.base import EncoderSpec
 from models.encoders.build import build
-from models.encoders.specs import describe, known_encoders, normalisation
+from models.encoders.lookup import find_weights
+from models.encoders.specs import describe, known_encoders, normalisation, video_architecture
 
 ROOT = Path(__file__).resolve().parents[3]
 FILE = WeightsFile(Path("weights.safetensors"), "ab" * 32)
@@ -55,6 +56,11 @@ def test_describing_every_known_encoder_imports_no_network_library() -> None:
         ("pytorchvideo/x3d_m", 16, 16 * 5 / 30, 256),
         ("torchvision/r3d_18", 16, 16 / 15, 112),
         ("torchvision/r2plus1d_18", 16, 16 / 15, 112),
+        ("afterwatch/slowfast_r50_8x8", 32, 32 * 2 / 30, 256),
+        ("afterwatch/slowfast_r50_4x16+logits", 32, 32 * 2 / 30, 256),
+        ("afterwatch/tsm_r50", 8, 64 / 30, 224),
+        ("afterwatch/tsn_r50", 8, 64 / 30, 224),
+        ("afterwatch/c3d", 16, 16 / 30, 112),
     ],
 )
 def test_snippets_are_as_long_as_those_the_weights_were_trained_on(
@@ -76,6 +82,8 @@ def test_snippets_are_as_long_as_those_the_weights_were_trained_on(
         ("torchvision/r3d_18", "torchvision/r3d_18/KINETICS400_V1", "hub:KINETICS400_V1", 112),
         ("pytorchvideo/x3d_s", "pytorchvideo/x3d_s/kinetics400", "hub:kinetics400", 182),
         ("handcrafted/appearance", "handcrafted/appearance", "none", 128),
+        ("afterwatch/tsm_r50", "afterwatch/tsm_r50/kinetics400", "hub:kinetics400", 224),
+        ("pytorchvideo/x3d_s+logits", "pytorchvideo/x3d_s+logits/kinetics400", "hub:kinetics400", 182),
     ],
 )
 def test_a_name_is_completed_with_its_weights(name: str, full_name: str, weights: str, size: int) -> None:
@@ -103,6 +111,49 @@ def test_a_file_goes_before_the_hub_and_is_known_by_its_hash() -> None:
 )
 def test_whatever_a_file_changes_in_the_vectors_changes_the_space(other: WeightsFile) -> None:
     assert describe("timm/resnet50", other).space != describe("timm/resnet50", FILE).space
+
+
+def test_options_of_a_video_network_set_its_snippets() -> None:
+    segments = describe("afterwatch/tsn_r50", replace(FILE, options={"segments": 16}))
+    assert segments.snippet_frames == 16
+    assert segments.snippet_s == pytest.approx(64 / 30)  # more of the same clip
+    frames = describe("afterwatch/slowfast_r50_8x8", replace(FILE, options={"frames": 64, "alpha": 8}))
+    assert (frames.snippet_frames, frames.snippet_rate_hz) == (64, 15)  # a longer clip
+    assert len({segments.space, describe("afterwatch/tsn_r50", FILE).space, frames.space}) == 3
+    assert video_architecture("afterwatch/slowfast_r50_8x8", replace(FILE, options={"alpha": 8})).alpha == 8
+
+
+def test_spaces_of_video_encoders_stay_what_they_were() -> None:
+    # Vectors are stored under these names; a changed name would leave them behind.
+    assert describe("pytorchvideo/x3d_m").space == "pytorchvideo-x3d-m-kinetics400-cd2cbf6c"
+    assert describe("pytorchvideo/slowfast_r50/random").space == "pytorchvideo-slowfast-r50-random-069395d7"
+    assert describe("torchvision/mc3_18").space == "torchvision-mc3-18-kinetics400-v1-dbf6444a"
+    assert describe("timm/resnet50").space == "timm-resnet50-a1-in1k-e202feae"
+
+
+@pytest.mark.parametrize(
+    ("name", "added"),
+    [
+        ("afterwatch/tsm_r50", "afterwatch/tsm_r50"),
+        ("afterwatch/tsm_r50", "afterwatch/tsm_r50/local"),
+        ("afterwatch/tsm_r50/mine", "afterwatch/tsm_r50/mine"),
+        ("afterwatch/tsm_r50+logits", "afterwatch/tsm_r50"),
+        ("afterwatch/tsm_r50+logits", "afterwatch/tsm_r50/local"),
+        ("afterwatch/tsm_r50+logits/mine", "afterwatch/tsm_r50/mine"),
+        ("autoencoder/hasan", "autoencoder/hasan/local"),
+    ],
+)
+def test_a_file_is_found_under_every_name_that_means_it(name: str, added: str) -> None:
+    other = replace(FILE, sha256="cd" * 32)
+    known = {added: FILE, "afterwatch/tsn_r50": other, "afterwatch/tsm_r50/other": other}
+    assert find_weights(known, name) is FILE
+
+
+def test_a_file_for_logits_alone_goes_before_the_one_for_both_and_none_serves_another() -> None:
+    other = replace(FILE, sha256="cd" * 32)
+    assert find_weights({"afterwatch/c3d": other, "afterwatch/c3d+logits": FILE}, "afterwatch/c3d+logits") is FILE
+    assert find_weights({"afterwatch/c3d+logits": FILE}, "afterwatch/c3d") is None
+    assert find_weights({"afterwatch/c3d/mine": FILE}, "afterwatch/c3d") is None
 
 
 def test_where_a_file_lies_does_not_change_the_space() -> None:
@@ -149,6 +200,9 @@ def test_a_space_changes_with_the_kind() -> None:
         ("torchvision/r3d_18/KINETICS700", "KINETICS400_V1"),
         ("pytorchvideo/x3d_xl", "x3d_xs"),
         ("open_clip/ViT-B-31", "ViT-B-32"),
+        ("afterwatch/tsm_r51", "tsm_r50"),
+        ("torchvision/r3d_50+logits", "r3d_18"),
+        ("timm/resnet50+logits", "resnet50"),
         ("timm/resnet49", "resnet50"),
     ],
 )
@@ -180,6 +234,12 @@ def test_a_name_has_two_or_three_parts(name: str) -> None:
         ("timm/resnet10t", None),  # no default tag is frozen for it
         ("torchvision/r3d_18", replace(FILE, options={"width": 2})),
         ("timm/resnet50", replace(FILE, options={"input_size": "big"})),
+        ("afterwatch/resnet3d_50", None),  # no hub has its weights
+        ("afterwatch/c3d", replace(FILE, options={"frames": 32})),
+        ("afterwatch/tsm_r50", replace(FILE, options={"segments": 0})),
+        ("afterwatch/tsm_r50", replace(FILE, options={"segments": "8"})),
+        ("afterwatch/slowfast_r50_8x8", replace(FILE, options={"alpha": 5})),
+        ("afterwatch/slowfast_r50_8x8", replace(FILE, options={"beta": 3})),
         ("timm/resnet50", replace(FILE, mean=(0.5, 0.5, 0.5))),
         ("timm/resnet50", replace(FILE, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.0))),
     ],
@@ -209,6 +269,7 @@ def test_known_encoders_name_every_family_once() -> None:
     known = known_encoders()
     assert len(set(known)) == len(known)
     assert {name.split("/")[0] for name in known} == {
+        "afterwatch",
         "autoencoder",
         "handcrafted",
         "open_clip",

@@ -22,8 +22,8 @@ from models.encoders import hub
 from models.encoders.base import Encoder, Pixels, TextEncoder
 from models.encoders.build import build
 from models.encoders.open_clip import create_untrained
-from models.encoders.pytorchvideo import pack_pathways
 from models.encoders.specs import describe, normalisation
+from models.networks.segments import SegmentNetwork
 
 
 def pictures(encoder: Encoder, count: int = 1) -> Pixels:
@@ -72,6 +72,10 @@ def test_torchvision_features_are_those_before_the_classifier(tmp_path: Path) ->
     expected = entering(network, network.fc, tensor(encoder, pixels))
     assert encoder.dimension == 512
     np.testing.assert_allclose(encoder.encode(pixels), expected, rtol=1e-3, atol=1e-4)
+    logits = build(describe("torchvision/r3d_18+logits", file), file, device="cpu")
+    assert logits.dimension == 5
+    with torch.inference_mode():
+        np.testing.assert_allclose(logits.encode(pixels), network(tensor(encoder, pixels)), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(("architecture", "dimension"), [("x3d_xs", 192), ("slowfast_r50", 2304)])
@@ -82,10 +86,21 @@ def test_pytorchvideo_features_are_those_before_the_head(tmp_path: Path, archite
     encoder = build(describe(f"pytorchvideo/{architecture}", file), file, device="cpu")
     pixels = pictures(encoder)
     clip = tensor(encoder, pixels)
-    inputs = [clip[:, :, [0, 4, 8, 13, 17, 22, 26, 31]], clip] if architecture == "slowfast_r50" else clip
-    expected = entering(network, network.blocks[-1], inputs).mean(dim=(2, 3, 4))
+
+    def inputs() -> object:
+        # Made anew for each run: the library's network changes the list it is given.
+        return [clip[:, :, [0, 4, 8, 13, 17, 22, 26, 31]], clip] if architecture == "slowfast_r50" else clip
+
+    expected = entering(network, network.blocks[-1], inputs()).mean(dim=(2, 3, 4))
     assert (encoder.dimension, expected.shape) == (dimension, (1, dimension))
     np.testing.assert_allclose(encoder.encode(pixels), expected, rtol=1e-3, atol=1e-4)
+    logits = build(describe(f"pytorchvideo/{architecture}+logits", file), file, device="cpu")
+    # x3d's hub module ends in a softmax before the mean over positions; logits are taken before it.
+    network.blocks[-1].activation = None
+    with torch.inference_mode():
+        scores = network.eval()(inputs())
+    assert logits.dimension == 400
+    np.testing.assert_allclose(logits.encode(pixels), scores, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("architecture", ["r2plus1d_r50", "slow_r50"])
@@ -95,13 +110,40 @@ def test_r50_features_have_2048_values(architecture: str) -> None:
     assert encoder.encode(pictures(encoder)).shape == (1, 2048)
 
 
-def test_slowfast_pathways_are_the_references() -> None:
-    frames = torch.arange(32.0).reshape(1, 1, 32, 1, 1).expand(2, 3, 32, 4, 5)
-    slow, fast = pack_pathways(frames)
-    assert (slow.shape, fast.shape) == ((2, 3, 8, 4, 5), (2, 3, 32, 4, 5))
-    assert slow[0, 0, :, 0, 0].tolist() == [0, 4, 8, 13, 17, 22, 26, 31]
-    assert torch.equal(fast, frames)
-    assert pack_pathways(frames, alpha=8)[0].shape[2] == 4
+def test_our_networks_are_encoders_of_features_and_logits(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    network = SegmentNetwork(2, 7, shift=True).eval()
+    file = replace(saved(network.state_dict(), tmp_path / "tsm.safetensors"), options={"segments": 2})
+    features = build(describe("afterwatch/tsm_r50", file), file, device="cpu")
+    logits = build(describe("afterwatch/tsm_r50+logits", file), file, device="cpu")
+    assert (features.dimension, logits.dimension) == (2048, 7)
+    assert features.spec.space != logits.spec.space
+    pixels = pictures(features, 2)
+    with torch.inference_mode():
+        frames = tensor(features, pixels)
+        np.testing.assert_allclose(features.encode(pixels), network.features(frames), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(logits.encode(pixels), network.logits(frames), rtol=1e-3, atol=1e-4)
+
+
+def test_logits_want_a_classifier_layer_in_the_weights(tmp_path: Path) -> None:
+    state = {name: value for name, value in video.r3d_18(weights=None).state_dict().items() if "fc." not in name}
+    file = saved(state, tmp_path / "body.pth")
+    assert build(describe("torchvision/r3d_18", file), file, device="cpu").dimension == 512
+    with pytest.raises(WeightsError, match=r'use "torchvision/r3d_18/local" for features.*weights add'):
+        build(describe("torchvision/r3d_18+logits", file), file, device="cpu")
+
+
+def test_another_programs_classifier_is_left_out_of_features(tmp_path: Path) -> None:
+    network = video.r3d_18(weights=None)
+    network.fc = nn.Sequential(nn.Dropout(), nn.Linear(512, 3))
+    file = saved(network.state_dict(), tmp_path / "other_head.pth")
+    assert build(describe("torchvision/r3d_18", file), file, device="cpu").dimension == 512
+
+
+def test_a_video_network_of_ours_is_recognised_where_it_does_not_fit(tmp_path: Path) -> None:
+    file = saved(SegmentNetwork(2, 7, shift=True).state_dict(), tmp_path / "tsm.pth")
+    with pytest.raises(WeightsError, match=r"do not fit torchvision/r3d_18.*Afterwatch for afterwatch/tsm_r50"):
+        build(describe("torchvision/r3d_18", file), file, device="cpu")
 
 
 def test_timm_features_are_the_pooled_ones(tmp_path: Path) -> None:
@@ -219,7 +261,7 @@ def test_open_clip_tags_bring_their_activation() -> None:
 
 def test_random_weights_must_be_asked_for_and_are_repeatable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "ask", lambda address: "unreachable")
-    for name in ("open_clip/ViT-B-32", "torchvision/r3d_18", "pytorchvideo/x3d_s"):
+    for name in ("open_clip/ViT-B-32", "torchvision/r3d_18", "pytorchvideo/x3d_s", "afterwatch/tsm_r50"):
         spec = describe(name)
         with pytest.raises(WeightsError, match=f"afterwatch weights add {spec.name} FILE"):
             build(spec)
