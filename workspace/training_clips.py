@@ -4,7 +4,6 @@ A sample is a window of a clip, half as long again as the encoder's snippet at m
 in it and run faster or slower.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,8 @@ from footage.regions import WHOLE, Region
 from infra.errors import ConfigurationError, FootageError, UnknownNameError
 from lake.verdicts import Stretch, judged_stretches
 from models.encoders.base import EncoderSpec
+from workspace.clip_sets.base import pattern_source, video_files, visible
+from workspace.clip_sets.folders import below_class_source
 from workspace.indexes import load_index
 from workspace.known_recordings import KnownRecording, KnownRecordings, check_known
 from workspace.opened import Workspace
@@ -177,7 +178,7 @@ def _of_camera(
     regions = {each.name: each for each in workspace.regions(camera)}
     if region not in regions:
         raise UnknownNameError(f"region of camera {camera}", region, regions)
-    judged = judged_stretches(workspace.ledger, camera, workspace.settings.novelty.name)
+    judged = judged_stretches(workspace.ledger, camera=camera, head=workspace.settings.novelty.name)
     # What is an anomaly in one region is in the picture of every region that holds it.
     confirmed = [one for stretches in judged.values() for one in stretches if one.confirmed]
     parts = 1 if len(there) >= FEWEST_RECORDINGS else FEWEST_RECORDINGS
@@ -203,13 +204,8 @@ def _of_camera(
 def _class_files(data: Path, suffixes: Sequence[str]) -> list[tuple[str, Path]]:
     if not data.is_dir():
         raise ConfigurationError(f"there is no folder {data}; give one that holds a folder of videos for each class")
-    folders = sorted(path for path in data.iterdir() if path.is_dir() and not path.name.startswith("."))
-    files = [
-        (folder.name, path)
-        for folder in folders
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix.lower() in suffixes and not path.name.startswith(".")
-    ]
+    folders = [path for path in visible(data) if path.is_dir()]
+    files = [(folder.name, path) for folder in folders for path in video_files(folder, suffixes)]
     classes = sorted({label for label, _ in files})
     if len(classes) < 2:
         raise ConfigurationError(
@@ -221,17 +217,8 @@ def _class_files(data: Path, suffixes: Sequence[str]) -> list[tuple[str, Path]]:
 
 def _source(name: str, label: str, pattern: str | None) -> str:
     if pattern is None:
-        path = Path(name)
-        nested = path.parent.parts[1:]
-        return "/".join(nested) if nested else f"{label}/{re.sub(r'_c[0-9]+$', '', path.stem)}"
-    try:
-        match = re.search(pattern, name)
-    except re.error as error:
-        raise ConfigurationError(f'"{pattern}" is no regular expression: {error}; correct it') from None
-    if match is None:
-        raise ConfigurationError(f'"{pattern}" says no source video of {name}; give one that matches every clip')
-    said: str | None = match.group(1) if match.re.groups else match.group(0)
-    return said or ""
+        return below_class_source(Path(name).relative_to(label), label)
+    return pattern_source(name, pattern)
 
 
 def _parts(extent_us: int, count: int) -> list[tuple[int, int]]:

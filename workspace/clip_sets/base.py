@@ -1,0 +1,219 @@
+"""What a folder of labelled clips holds, whatever its layout."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from footage.index import FrameIndex
+from footage.probe import content_hash, probe
+from infra.errors import ConfigurationError, FootageError, UnknownNameError
+
+Split = Literal["train", "test"]
+Layout = Literal["folders", "dcsass", "ucf101"]
+Progress = Callable[[str, float, float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledClip:
+    """A file and what it shows.
+
+    Attributes:
+        name: its path below the folder.
+        path: the file.
+        label: its class.
+        source: the source video; clips of one source are never parted into training and held-out ones.
+        content: hash of its bytes.
+        index: its pictures' times.
+        split: side of the official split that it is on; None where the data have none.
+    """
+
+    name: str
+    path: Path
+    label: str
+    source: str
+    content: str
+    index: FrameIndex
+    split: Split | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ClipSet:
+    """Labelled clips, in order of name.
+
+    Attributes:
+        clips: at least one of each class.
+        classes: labels that there are; the normal one is among them.
+        normal: the class without an alarm; None where every class is something to be recognised.
+        layout: `folders`, `dcsass` or `ucf101`.
+        left_out: what could not be used, in words.
+    """
+
+    clips: tuple[LabelledClip, ...]
+    classes: tuple[str, ...]
+    normal: str | None
+    layout: Layout
+    left_out: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if {clip.label for clip in self.clips} != set(self.classes) or len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes are the clips' labels, each once, got {self.classes}")
+        if self.normal is not None and self.normal not in self.classes:
+            raise ValueError(f"the normal class {self.normal} is one of {self.classes}")
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label of each clip."""
+        return tuple(clip.label for clip in self.clips)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Source video of each clip."""
+        return tuple(clip.source for clip in self.clips)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Clips of each class, in the classes' order."""
+        labels = self.labels
+        return {name: labels.count(name) for name in self.classes}
+
+    def alarm_classes(self, chosen: Sequence[str] = ()) -> tuple[str, ...]:
+        """Classes that are to be recognised, in the classes' order: those chosen, else all but the normal one.
+
+        Raises:
+            UnknownNameError: a class is not known.
+        """
+        for name in chosen:
+            if name not in self.classes:
+                raise UnknownNameError("class", name, self.classes)
+        return tuple(name for name in self.classes if (name in chosen if chosen else name != self.normal))
+
+    def targets(self, classes: Sequence[str]) -> NDArray[np.bool_]:
+        """bool (C, K): which of `classes` each clip shows."""
+        return np.array([[clip.label == name for name in classes] for clip in self.clips], dtype=np.bool_).reshape(
+            len(self.clips), len(classes)
+        )
+
+    def narrowed(self, clips: Sequence[LabelledClip], left_out: Sequence[str]) -> "ClipSet":
+        """Some of the clips, and why others are not among them.
+
+        Raises:
+            ConfigurationError: they are of fewer than two classes.
+        """
+        labels = {clip.label for clip in clips}
+        classes = tuple(name for name in self.classes if name in labels)
+        if len(classes) < 2:
+            first = f", first: {left_out[0]}" if left_out else ""
+            raise ConfigurationError(
+                f"clips of {len(classes)} classes are left, and at least 2 are needed ({len(left_out)} left out{first}); "
+                "give whole videos"
+            )
+        normal = self.normal if self.normal in classes else None
+        return ClipSet(tuple(clips), classes, normal, self.layout, (*self.left_out, *left_out))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file that a layout takes for a clip, before it was opened; fields as in `LabelledClip`."""
+
+    name: str
+    path: Path
+    label: str
+    source: str
+    split: Split | None = None
+
+
+def read_clips(
+    candidates: Iterable[Candidate],
+    layout: Layout,
+    normal: str | None,
+    left_out: Sequence[str] = (),
+    progress: Progress = lambda _stage, _done, _total: None,
+) -> ClipSet:
+    """Open every candidate; of those with the same bytes the first is taken, in order of name.
+
+    Args:
+        candidates: what the layout found.
+        layout: which.
+        normal: the class without an alarm, where a clip has it.
+        left_out: what the layout itself left out.
+        progress: called with `clips`, those that were opened and all.
+
+    Raises:
+        ConfigurationError: fewer than two classes have a clip that can be read.
+    """
+    found = sorted(candidates, key=lambda one: one.name)
+    clips: list[LabelledClip] = []
+    problems = list(left_out)
+    seen: dict[str, LabelledClip] = {}
+    for number, one in enumerate(found, start=1):
+        try:
+            content = content_hash(one.path)
+            if content in seen:
+                problems.append(_repeated(one, seen[content]))
+            else:
+                clip = LabelledClip(
+                    one.name, one.path, one.label, one.source, content, probe(one.path).index, one.split
+                )
+                seen[content] = clip
+                clips.append(clip)
+        except OSError as error:
+            problems.append(f"{one.name}: cannot be read ({error.strerror})")
+        except FootageError as error:
+            problems.append(f"{one.name}: {error}")
+        progress("clips", number, len(found))
+    classes = tuple(sorted({clip.label for clip in clips}))
+    asked = sorted({one.label for one in found})
+    problems += [f"class {name}: none of its clips can be used" for name in asked if name not in classes]
+    if len(classes) < 2:
+        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        reason = f"; left out: {problems[0]}{more}" if problems else ""
+        raise ConfigurationError(
+            f"{len(classes)} classes have clips that can be used ({', '.join(classes) or 'none'}), and at least 2 are "
+            f"needed{reason}; add clips of another class, the normal one say"
+        )
+    return ClipSet(tuple(clips), classes, normal if normal in classes else None, layout, tuple(problems))
+
+
+def _repeated(one: Candidate, first: LabelledClip) -> str:
+    where = f"{one.name}: the same bytes as {first.name}"
+    return where if one.label == first.label else f"{where}, which is of class {first.label} and was taken"
+
+
+def visible(folder: Path) -> list[Path]:
+    """What a folder holds, in order of name, but for what archives and file managers leave behind."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name != "__MACOSX")
+
+
+def video_files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """All videos below a folder, in order of path; a folder whose name ends like a video's is looked into."""
+    found: list[Path] = []
+    for path in visible(folder):
+        if path.is_dir():
+            found += video_files(path, suffixes)
+        elif path.suffix.lower() in suffixes:
+            found.append(path)
+    return found
+
+
+def pattern_source(name: str, pattern: str) -> str:
+    """Source video that a regular expression says: its first group in a clip's name, without one the whole match.
+
+    Raises:
+        ConfigurationError: it is no regular expression, or does not match.
+    """
+    try:
+        match = re.search(pattern, name)
+    except re.error as error:
+        raise ConfigurationError(f'"{pattern}" is no regular expression: {error}; correct it') from None
+    if match is None:
+        raise ConfigurationError(f'"{pattern}" says no source video of {name}; give one that matches every clip')
+    said: str | None = match.group(1) if match.re.groups else match.group(0)
+    return said or ""
