@@ -41,9 +41,12 @@ def build(
 
             return build_autoencoder_encoder(spec, weights, device=device, precision=precision, batch_size=batch_size)
         case "handcrafted":
+            from models.encoders.action import ActionEncoder
             from models.encoders.handcrafted import AppearanceEncoder, MotionEncoder
             from models.encoders.velocity import VelocityEncoder
 
+            if spec.name == "handcrafted/action":
+                return ActionEncoder(spec)
             if spec.name == "handcrafted/velocity":
                 return VelocityEncoder(spec)
             return AppearanceEncoder(spec) if spec.kind == "frame" else MotionEncoder(spec)

@@ -36,6 +36,15 @@ RATE = "snippet_rate_hz"
 CUBOID_RATE_HZ = 10.0
 
 HANDCRAFTED = {
+    "action": EncoderSpec(
+        name="handcrafted/action",
+        kind="snippet",
+        input_size=(192, 320),
+        weights="none",
+        preprocessing="region squashed to 192x320, not cropped; grey; logarithm of a Gaussian of motion, whatever its place",
+        snippet_frames=16,
+        snippet_rate_hz=8.0,
+    ),
     "appearance": EncoderSpec(
         name="handcrafted/appearance",
         kind="frame",

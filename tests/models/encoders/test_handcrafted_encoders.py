@@ -13,7 +13,7 @@ from models.encoders.base import Encoder, Pixels, Vectors
 from models.encoders.build import build
 from models.encoders.specs import describe
 
-NAMES = ("handcrafted/appearance", "handcrafted/motion", "handcrafted/velocity")
+NAMES = ("handcrafted/action", "handcrafted/appearance", "handcrafted/motion", "handcrafted/velocity")
 
 
 @pytest.fixture(scope="module")
