@@ -9,54 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dashboards.event_rows import RANKED_COLUMNS, Ranked, finite, ranked
 from dashboards.snapshot import LakeReader
 from workspace.event_files import EventRow
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """An event of a novelty head as the page ranks it.
-
-    Attributes:
-        event: the event.
-        peak_us: time of its peak in its recording.
-        keyframe, clip: picture and short video, relative to the camera's published day.
-    """
-
-    event: EventRow
-    peak_us: int
-    keyframe: str
-    clip: str
-
-    @property
-    def campaign(self) -> str:
-        return self.event.campaign
-
-    @property
-    def camera(self) -> str:
-        return self.event.camera
-
-    @property
-    def region(self) -> str:
-        return self.event.region
-
-    @property
-    def day(self) -> date:
-        return self.event.day
-
-    @property
-    def event_id(self) -> str:
-        return self.event.event_id
-
-    @property
-    def alarm(self) -> bool:
-        return self.event.alarm
-
-    @property
-    def ratio(self) -> float | None:
-        """Peak score over threshold; None where there is no threshold above 0."""
-        peak, threshold = self.event.peak_score, self.event.threshold
-        return None if peak is None or threshold is None or threshold <= 0 else peak / threshold
 
 
 @dataclass(frozen=True)
@@ -100,36 +55,12 @@ def ranked_events(lake: LakeReader, head: str, campaign: str) -> list[Ranked]:
     nights, which did not keep that, come after the others, by how far they are above their thresholds.
     """
     rows = lake.rows(
-        """
-        SELECT campaign, camera, day, head, version, region, event_id, rank, alarm, recording_id, started_at, ended_at,
-               peak_at, peak_us, peak_score, threshold, keyframe, clip, deviations
-        FROM events WHERE head = ? AND campaign = ?
+        f"""
+        SELECT {RANKED_COLUMNS} FROM events WHERE head = ? AND campaign = ?
         ORDER BY deviations DESC NULLS LAST, peak_score / nullif(threshold, 0) DESC NULLS LAST, peak_at, camera, region""",
         (head, campaign),
     )
-    return [_ranked(row) for row in rows.to_dict("records")]
-
-
-def _ranked(row: Mapping[Any, Any]) -> Ranked:
-    event = EventRow(
-        campaign=row["campaign"],
-        camera=row["camera"],
-        day=row["day"],
-        head=row["head"],
-        region=row["region"],
-        started_at=row["started_at"].to_pydatetime(),
-        ended_at=row["ended_at"].to_pydatetime(),
-        peak_at=row["peak_at"].to_pydatetime(),
-        recording_id=row["recording_id"] or "",
-        version=row["version"],
-        event_id=row["event_id"],
-        rank=int(row["rank"]),
-        alarm=bool(row["alarm"]),
-        peak_score=_finite(row["peak_score"]),
-        threshold=_finite(row["threshold"]),
-        deviations=_finite(row["deviations"]),
-    )
-    return Ranked(event, int(row["peak_us"]), row["keyframe"] or "", row["clip"] or "")
+    return [ranked(row) for row in rows.to_dict("records")]
 
 
 def scored_regions(lake: LakeReader, head: str, campaign: str) -> pd.DataFrame:
@@ -210,7 +141,7 @@ def reason_of(lake: LakeReader, event: EventRow) -> Reason | None:
 def _reason(row: Mapping[Any, Any]) -> Reason:
     parts = sorted(((str(one["name"]), float(one["share"])) for one in _listed(row["parts"])), key=lambda one: -one[1])
     corners = [row[name] for name in ("x", "y", "width", "height")]
-    known = all(_finite(value) is not None for value in corners)
+    known = all(finite(value) is not None for value in corners)
     nearest = sorted((_neighbour(one) for one in _listed(row["nearest"])), key=lambda one: one.distance)
     place = tuple(float(value) for value in corners) if known else None
     return Reason(tuple(parts), place, tuple(nearest))  # type: ignore[arg-type]  # four corners are four
@@ -226,10 +157,6 @@ def _neighbour(told: Mapping[str, Any]) -> Neighbour:
         moment.to_pydatetime(),
         float(told["distance"]),
     )
-
-
-def _finite(value: Any) -> float | None:
-    return None if value is None or not np.isfinite(value) else float(value)
 
 
 def _listed(value: Any) -> list[Mapping[str, Any]]:

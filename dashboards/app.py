@@ -5,8 +5,10 @@ from base64 import b64encode
 import streamlit as st
 
 from dashboards.app_pages.shared import (
+    ALARMS_PAGE,
     ANOMALIES_PAGE,
     DAY_PAGE,
+    MODELS_PAGE,
     NIGHT_PAGE,
     REGIONS_PAGE,
     REVIEW_PAGE,
@@ -43,10 +45,12 @@ def main() -> None:
         [
             st.Page(NIGHT_PAGE, title="Night", icon=":material/nightlight:", url_path="night", default=True),
             st.Page(DAY_PAGE, title="Day", icon=":material/calendar_today:", url_path="day"),
+            st.Page(ALARMS_PAGE, title="Alarms", icon=":material/notifications_active:", url_path="alarms"),
             st.Page(ANOMALIES_PAGE, title="Anomalies", icon=":material/crisis_alert:", url_path="anomalies"),
             st.Page(REVIEW_PAGE, title="Review", icon=":material/rate_review:", url_path="review"),
             st.Page(SEARCH_PAGE, title="Search", icon=":material/search:", url_path="search"),
             st.Page(REGIONS_PAGE, title="Regions", icon=":material/crop:", url_path="regions"),
+            st.Page(MODELS_PAGE, title="Models", icon=":material/model_training:", url_path="models"),
             st.Page(RUNS_PAGE, title="Runs", icon=":material/history:", url_path="runs"),
         ],
         position="top",

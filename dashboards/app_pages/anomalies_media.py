@@ -3,8 +3,8 @@
 import streamlit as st
 
 from dashboards.anomaly_charts import error_picture, film, grey_picture, marked
-from dashboards.anomaly_queries import Ranked
 from dashboards.app_pages.moment_media import region_of
+from dashboards.event_rows import Ranked
 from footage.regions import WHOLE, Region
 from footage.writing import jpeg_bytes
 from infra.errors import AfterwatchError

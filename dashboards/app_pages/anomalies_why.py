@@ -6,9 +6,10 @@ import numpy as np
 import streamlit as st
 
 from dashboards.anomaly_charts import PARTS, normal_chart, parts_bars
-from dashboards.anomaly_queries import Neighbour, Ranked, Reason, day_scores, reason_of, standard_of
+from dashboards.anomaly_queries import Neighbour, Reason, day_scores, reason_of, standard_of
 from dashboards.app_pages.anomalies_media import film_picture, place_picture, reconstruction_pictures
 from dashboards.app_pages.shared import Workspace, empty_state
+from dashboards.event_rows import Ranked
 from dashboards.wording import clock_text, day_text, score_text
 from infra.errors import AfterwatchError
 from models.calibration import NormalDistribution

@@ -1,14 +1,13 @@
-"""The ranked events of the Anomalies page as a list to go through."""
+"""Events that people judge, as a list to go through: what the Alarms and the Anomalies page share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboards.anomaly_queries import Ranked
-from dashboards.app_pages.anomalies_why import DEVIATIONS
 from dashboards.app_pages.shared import Workspace, event_picture, show_picture
-from dashboards.wording import clock_text, count_text
+from dashboards.event_rows import Ranked
+from dashboards.wording import clock_text
 from lake.keys import Place
 
 LISTED = 20
@@ -21,8 +20,8 @@ class Shown:
     """What the filters leave.
 
     Attributes:
-        every: all ranked events of the campaign.
-        listed: those that pass the filters, the most unusual first.
+        every: all events within the filters, judged or not.
+        listed: those of them that are listed, in their order.
         verdicts: by event id, `confirmed` or `dismissed`; those that nobody judged are absent.
     """
 
@@ -31,31 +30,54 @@ class Shown:
     verdicts: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Listing:
+    """How a page lists its events.
+
+    Attributes:
+        page: the page; keys of its widgets begin with it.
+        counted: how many events there are, in words.
+        order: how they are ordered, in a sentence.
+        title, strength: of an event: what it is called, and how strong it is, in few words.
+        badge: beside an event that nobody judged.
+    """
+
+    page: str
+    counted: Callable[[Sequence[Ranked]], str]
+    order: str
+    title: Callable[[Ranked], str]
+    strength: Callable[[Ranked], str]
+    badge: Callable[[Ranked], str]
+
+
 def go_to(event_id: str) -> None:
     """Show another event; which one is in the address."""
     st.query_params["event"] = event_id
 
 
-def show_list(shown: Workspace, found: Shown, at: int) -> None:
-    """How many there are, and the ranked list; number `at` is the one that is shown."""
+def where_text(one: Ranked) -> str:
+    return one.camera if one.region == "frame" else f"{one.camera} · {one.region}"
+
+
+def show_list(shown: Workspace, listing: Listing, found: Shown, at: int) -> None:
+    """How many there are, and the list; number `at` is the one that is shown."""
     confirmed = sum(found.verdicts.get(one.event_id) == "confirmed" for one in found.every)
     dismissed = sum(found.verdicts.get(one.event_id) == "dismissed" for one in found.every)
-    alarms = sum(one.alarm for one in found.every)
     st.markdown(
-        f"**{count_text(len(found.every), 'event')}** · {count_text(alarms, 'alarm')}  \n"
+        f"{listing.counted(found.every)}  \n"
         f":small[:gray[{confirmed} confirmed · {dismissed} dismissed · "
         f"{len(found.every) - confirmed - dismissed} open]]",
-        help=f"The most unusual first, by deviations above the normal of their own camera and region. {DEVIATIONS}",
+        help=listing.order,
     )
     first = at // LISTED * LISTED
     with st.container(height=HEIGHT if len(found.listed) > ROOM else "content", border=False):
         for number, one in enumerate(found.listed[first : first + LISTED], start=first):
-            _listed(shown, found, number, one, chosen=number == at)
+            _listed(shown, listing, found, number, one, chosen=number == at)
     if len(found.listed) > LISTED:
-        _pages(found, first)
+        _pages(listing, found, first)
 
 
-def _pages(found: Shown, first: int) -> None:
+def _pages(listing: Listing, found: Shown, first: int) -> None:
     last = min(first + LISTED, len(found.listed))
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         for icon, label, target in (
@@ -65,7 +87,7 @@ def _pages(found: Shown, first: int) -> None:
             there = 0 <= target < len(found.listed)
             st.button(
                 icon,
-                key=f"anomalies_page_{label}",
+                key=f"{listing.page}_page_{label}",
                 help=label,
                 disabled=not there,
                 on_click=go_to,
@@ -75,34 +97,24 @@ def _pages(found: Shown, first: int) -> None:
                 st.caption(f"{first + 1} – {last} of {len(found.listed)}", width="content")
 
 
-def _listed(shown: Workspace, found: Shown, number: int, one: Ranked, *, chosen: bool) -> None:
+def _listed(shown: Workspace, listing: Listing, found: Shown, number: int, one: Ranked, *, chosen: bool) -> None:
     place = Place(one.campaign, one.camera, one.day)
     clock = clock_text(one.event.peak_at, shown.zone)
     with st.container(border=True, gap=None):
         picture, words = st.columns([8, 12], vertical_alignment="center", gap="small")
         with picture:
             show_picture(event_picture(shown.site, place, one.keyframe), alt=f"{one.camera} at {clock}")
-        badge = MARKS.get(found.verdicts.get(one.event_id, ""), ":orange-badge[alarm]" if one.alarm else "")
+        badge = MARKS.get(found.verdicts.get(one.event_id, ""), listing.badge(one))
         with words, st.container(gap=None):
             st.button(
-                where_text(one),
-                key=f"anomalies_go_{one.event_id}",
+                listing.title(one),
+                key=f"{listing.page}_go_{one.event_id}",
                 help=f"Number {number + 1}: show it",
                 type="primary" if chosen else "tertiary",
                 on_click=go_to,
                 args=(one.event_id,),
             )
             st.markdown(
-                f":small[{one.day:%a} {one.day.day} {one.day:%b}, {clock}]  \n{badge} :gray[:small[{_strength(one)}]]"
+                f":small[{one.day:%a} {one.day.day} {one.day:%b}, {clock}]  \n"
+                f"{badge} :gray[:small[{listing.strength(one)}]]"
             )
-
-
-def where_text(one: Ranked) -> str:
-    return one.camera if one.region == "frame" else f"{one.camera} · {one.region}"
-
-
-def _strength(one: Ranked) -> str:
-    deviations = one.event.deviations
-    if deviations is not None:
-        return f"{deviations:,.0f} deviations" if deviations >= 10 else f"{deviations:.1f} deviations"
-    return f"{one.ratio:.1f}× threshold" if one.ratio is not None else ""

@@ -1,0 +1,106 @@
+"""What the Models page asks of registry, ledger and lake: versions by kind and name, which of them serve, and what they did."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from dashboards.snapshot import LakeReader
+from lake.ledger import Ledger
+from lake.promotions import in_service, promote, retire
+from lake.registry import CARD, Registry
+from workspace.classifiers import EVERY_CAMERA
+from workspace.classifiers import KIND as CLASSIFIER
+from workspace.training import KIND as RETRIEVAL
+
+SERVED = (CLASSIFIER, RETRIEVAL)
+"""Kinds of which people put one version into service; of the others, nights and settings say which they use."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A version of a model.
+
+    Attributes:
+        kind, name, version: as the registry knows it.
+        card: what it is.
+        made_at: when it was made; where its card does not say, when it was written.
+        serving: whether it is in service.
+    """
+
+    kind: str
+    name: str
+    version: str
+    card: Mapping[str, Any]
+    made_at: datetime
+    serving: bool
+
+    @property
+    def state(self) -> str:
+        """`in service` or `candidate`; `kept` of a kind that people put into no service."""
+        if self.kind not in SERVED:
+            return "kept"
+        return "in service" if self.serving else "candidate"
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a version was used for: nights (of a camera) that it has scored, and the newest day of them."""
+
+    nights: int
+    newest: date | None
+
+
+def names_by_kind(registry: Registry) -> dict[str, dict[str, list[str]]]:
+    """Versions of everything in the registry, by kind and name; in order, but those of a name in none."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for kind, name, version in registry.versions():
+        found.setdefault(kind, {}).setdefault(name, []).append(version)
+    return found
+
+
+def serving_versions(ledger: Ledger, kind: str) -> dict[str, str]:
+    """Version in service of each name of a kind."""
+    return in_service(ledger, kind) if kind in SERVED else {}
+
+
+def read_model(registry: Registry, kind: str, name: str, version: str) -> Model:
+    """A version with its card, as if it were not in service; what a version is never changes.
+
+    Raises:
+        LakeError: there is none, or its card is damaged.
+    """
+    card = registry.card(kind, name, version)
+    try:
+        made_at = datetime.fromisoformat(str(card.get("made_at"))).astimezone(UTC)
+    except ValueError:
+        written = (registry.folder(kind, name, version) / CARD).stat().st_mtime
+        made_at = datetime.fromtimestamp(written, UTC)
+    return Model(kind, name, version, card, made_at, serving=False)
+
+
+def use_of(lake: LakeReader, version: str) -> Use:
+    """What counts of a version's scores."""
+    rows = lake.rows(
+        """
+        SELECT count(DISTINCT campaign || chr(31) || camera || chr(31) || day::VARCHAR) AS nights, max(day) AS newest
+        FROM scores WHERE version = ?""",
+        (version,),
+    )
+    nights = int(rows["nights"][0])
+    return Use(nights, rows["newest"][0] if nights else None)
+
+
+def serve_version(ledger: Ledger, model: Model, author: str) -> None:
+    """Put a version into service in place of any other."""
+    promote(ledger, model.kind, model.name, model.version, author, camera_of(model))
+
+
+def retire_name(ledger: Ledger, model: Model, author: str) -> None:
+    """Take whatever version of a model serves out of service."""
+    retire(ledger, model.kind, model.name, author, camera_of(model))
+
+
+def camera_of(model: Model) -> str:
+    """Camera that a model serves, as the ledger names it; that of a classifier is every one that an alarm names."""
+    return EVERY_CAMERA if model.kind == CLASSIFIER else str(model.card["use_case"]["camera"])
