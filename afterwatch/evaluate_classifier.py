@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from evaluation.protocols.classification import ClassificationReport
     from models.encoders.base import Encoder
 
-DEFAULT_ENCODER = "handcrafted/motion"
+DEFAULT_ENCODER = "handcrafted/action"
 FOLDS = 5
 NAME = "classifier"
 EXAMPLE = (
-    "Example: afterwatch evaluate classifier --data fights --encoder handcrafted/motion --encoder timm/mobilenetv2_100 "
-    "--encoder handcrafted/motion+timm/mobilenetv2_100 --out results"
+    "Example: afterwatch evaluate classifier --data fights --encoder handcrafted/action --encoder timm/mobilenetv2_100 "
+    "--encoder handcrafted/action+timm/mobilenetv2_100 --out results"
 )
 
 
@@ -61,6 +61,12 @@ def classifier(
     source: Annotated[
         str | None,
         typer.Option(help="Regular expression: clips in whose path it finds the same are of one source video."),
+    ] = None,
+    sources: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of rows clip,source: clips of one source, or of one place, that their names do not tell."
+        ),
     ] = None,
     frame_rate: Annotated[
         float | None, typer.Option(help="Pictures of a second that frame encoders see. Default: 1.")
@@ -95,6 +101,7 @@ def classifier(
     from evaluation.protocols.classification import ClassificationSettings, run_classification
     from workspace.clip_rows import FRAME_RATE_HZ
     from workspace.clip_sets.read import read_clip_set
+    from workspace.clip_sets.sources import with_sources
 
     head = head_settings(
         published=published,
@@ -111,6 +118,7 @@ def classifier(
     combinations = _combinations(site, encoder or [DEFAULT_ENCODER])
     with progress_bars(quiet=as_json) as progress:
         clip_set = read_clip_set(data, layout, official_list=official_list, source=source, progress=progress)
+        clip_set = clip_set if sources is None else with_sources(clip_set, sources)
         has_split = {clip.split for clip in clip_set.clips} == {"train", "test"}
         settings = ClassificationSettings(
             folds=(None if has_split else FOLDS) if folds is None else folds,
