@@ -99,9 +99,11 @@ def classifier(
     """How well alarm classifiers recognise clips that they have not seen, by encoder: the same training as fit classifier."""
     from evaluation.bootstrap import BootstrapSettings
     from evaluation.protocols.classification import ClassificationSettings, run_classification
+    from lake.registry import Registry
     from workspace.clip_rows import FRAME_RATE_HZ
     from workspace.clip_sets.read import read_clip_set
     from workspace.clip_sets.sources import with_sources
+    from workspace.finetuning import unseen_part
 
     head = head_settings(
         published=published,
@@ -119,6 +121,8 @@ def classifier(
     with progress_bars(quiet=as_json) as progress:
         clip_set = read_clip_set(data, layout, official_list=official_list, source=source, progress=progress)
         clip_set = clip_set if sources is None else with_sources(clip_set, sources)
+        specs = [one.spec for combination in combinations for one in combination]
+        clip_set = unseen_part(Registry(site / "models"), clip_set, specs)
         has_split = {clip.split for clip in clip_set.clips} == {"train", "test"}
         settings = ClassificationSettings(
             folds=(None if has_split else FOLDS) if folds is None else folds,

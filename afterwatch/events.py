@@ -63,6 +63,7 @@ def list_events(
         print_json({"events": told})
         return
     zone = workspace.settings.zone
+    alarm_names = {alarm.name for alarm in workspace.settings.alarms}
     columns = (
         "event",
         "camera",
@@ -85,7 +86,7 @@ def list_events(
             "yes" if row.alarm else "no",
             f"{row.started_at.astimezone(zone):%Y-%m-%d %H:%M:%S}",
             plain["seconds"],
-            "" if row.peak_score is None else row.peak_score,
+            _score(row, probabilities=row.head in alarm_names),
             plain["recording"],
             "" if plain["from_s"] is None else plain["from_s"],
             plain["verdict"] or "",
@@ -93,6 +94,13 @@ def list_events(
         for row, plain in zip(events, told, strict=True)
     ]
     print_table(columns, rows)
+
+
+def _score(row: "EventRow", *, probabilities: bool) -> float | str:
+    """The peak as the table shows it; probabilities differ in their third digit."""
+    if row.peak_score is None:
+        return ""
+    return f"{row.peak_score:.3f}" if probabilities else row.peak_score
 
 
 def _told_verdict(verdict: "Verdict | None") -> dict[str, Any]:
@@ -106,7 +114,7 @@ def _told_verdict(verdict: "Verdict | None") -> dict[str, Any]:
 def confirm_event(
     event: EventArgument, author: AuthorOption = None, site: SiteOption = Path("."), as_json: JsonOption = False
 ) -> None:
-    """Confirm that an event is unusual: the next fit leaves it out of what is normal."""
+    """Confirm an event: it is unusual, or what its alarm says. The next fit leaves what is unusual out of what is normal."""
     _say(site, event, True, author, as_json)
 
 
@@ -114,7 +122,7 @@ def confirm_event(
 def dismiss_event(
     event: EventArgument, author: AuthorOption = None, site: SiteOption = Path("."), as_json: JsonOption = False
 ) -> None:
-    """Dismiss an event as usual: the next fit takes it for normal, even where it raised an alarm."""
+    """Dismiss an event: it is usual, or not what its alarm says. The next fit takes what is usual for normal."""
     _say(site, event, False, author, as_json)
 
 
@@ -148,7 +156,11 @@ def _say(site: Path, event: str, confirmed: bool, author: str | None, as_json: b
         print_json({"event_id": event, "verdict": verdict, "labels": [_told_label(workspace, label) for label in said]})
         return
     begins = f"{found.started_at.astimezone(workspace.settings.zone):%Y-%m-%d %H:%M:%S}"
-    typer.echo(f"{verdict}: {found.camera} · {found.region} · {begins}; the next run fits by it")
+    moment = f"{found.camera} · {found.region} · {begins}"
+    if found.head == workspace.settings.novelty.name:
+        typer.echo(f"{verdict}: {moment}; the next run fits by it")
+    else:
+        typer.echo(f"{verdict}: {found.head} · {moment}")
 
 
 def _told_label(workspace: "Workspace", label: "Label") -> dict[str, Any]:

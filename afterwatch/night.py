@@ -65,10 +65,12 @@ def plan(
         f"{len(inventory.new)} new files ({size(found.new_bytes)}), {len(inventory.present)} present, "
         f"{len(inventory.gone)} gone; {duration(found.recorded_s)} of known footage"
     )
+    for line in found.suspended:
+        typer.echo(f"attention: {line}")
     if found.is_empty:
         typer.echo("nothing to do: every step's output is there")
         return
-    rows = [(str(item.place), item.shards, item.seconds, ", ".join(item.steps), item.why) for item in found.days]
+    rows = [(str(item.place), item.shards, item.seconds, item.told, item.why) for item in found.days]
     if rows:
         print_table(("camera day", "shards", "seconds", "steps", "why"), rows)
     basis = "measured on earlier runs" if found.measured else "a guess: nothing has run yet"
@@ -146,7 +148,7 @@ def process(
         workers = worker_count(workspace.settings.cluster)
         found = forecast(workspace, selection, workers, retry=retry, known_only=known_only)
         if found.is_empty:
-            return idle_night(workspace, found, selection, new_report())
+            return idle_night(workspace, found, selection, new_report(), notify=not known_only)
     prepare_orchestrator(workspace.site)
     # One server for the flow and its workers: without its address each of them would start one of its own.
     with orchestrator(workspace.site.state_folder / "prefect-server.log"):
@@ -186,12 +188,17 @@ def print_report(told: dict[str, Any]) -> None:
     print_table(("step", "done", "skipped", "failed", "seconds of work"), rows)
     _print_coverage(told["coverage"])
     decoded, shown = duration(told["decoded_s"]), duration(told["shown_s"])
-    typer.echo(
-        f"decoded {decoded} of footage, {shown} again for videos; {told['events']} events, {told['alarms']} alarms"
-    )
+    alarms = f"{told['alarms']} alarms" + _by_head(told.get("alarms_by_head", {}))
+    typer.echo(f"decoded {decoded} of footage, {shown} again for videos; {told['events']} events, {alarms}")
     _print_expected(told.get("expected_alarms", []))
     for line in told["attention"]:
         typer.echo(f"attention: {line}")
+
+
+def _by_head(alarms: dict[str, int]) -> str:
+    """Which heads raised the alarms, where there are several; reports of older nights do not say."""
+    told = ", ".join(f"{head} {count}" for head, count in alarms.items())
+    return f" ({told})" if len(alarms) > 1 else ""
 
 
 def _print_expected(lines: list[dict[str, Any]]) -> None:

@@ -1,7 +1,7 @@
 """Backfill: make what is missing of recordings that the lake knows already. It takes in no new files.
 
 A region drawn today is embedded tonight for every past day of its camera; this does it now, for as much as is asked
-for, and decodes nothing that lacks nothing.
+for, and decodes nothing that lacks nothing. Nobody is told of the alarms of past days: the next night tells them.
 """
 
 from datetime import date, datetime

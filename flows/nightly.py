@@ -1,5 +1,5 @@
-"""The night, in order: ingest → embed → fit and score → retrieve → summarise → publish → report. The work itself is in
-`tasks`, and what it shares with other flows in `flows.work`."""
+"""The night, in order: ingest → embed → fit and score → retrieve, classify → summarise → publish → notify → report. The work
+itself is in `tasks`, and what it shares with other flows in `flows.work`."""
 
 import time
 from datetime import date, datetime
@@ -17,6 +17,7 @@ from tasks.ingest import Examined, enter, examine
 from tasks.inventory import Inventory, Row, report, take_inventory
 from tasks.plan import Selection, plan_days, recordings_of
 from tasks.report import NightReport
+from tasks.telling import tell
 from workspace.opened import Workspace
 
 FILES_PER_TASK = 32
@@ -55,6 +56,7 @@ def _run(work: Work, campaign: str | None, camera: str | None, day: date | None,
         again = failed_places(work.workspace, examined)
         chosen = [mine for mine in chosen if mine.place in again]
     process(work, chosen, days)
+    work.report.untold += tell(work.workspace, in_flow=True)
     work.report.ingest = report(inventory, examined, work.workspace.settings.footage.gap_s)
     return work.close(selection, rows)
 

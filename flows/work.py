@@ -16,9 +16,12 @@ from flows.machine import decode_threads
 from flows.runners import ahead, embedding_resources, task_runner
 from flows.watch import Progress, Watch, watching
 from infra.errors import NightError
+from tasks.alarms import STEP as CLASSIFY
 from tasks.camera import ShardGroup, best_first, embed_receipts, group_shards, step_receipts
+from tasks.classify import classify
 from tasks.deadline import next_moment
 from tasks.embed import embed
+from tasks.heads import STEP as RETRIEVE
 from tasks.inventory import Row
 from tasks.plan import DayPlan, DaySteps, Selection, plan_days
 from tasks.publish import publish
@@ -168,19 +171,32 @@ def _finish_camera(
         return plans, []
     with ahead():
         scored = score.submit(work.root, camera, todo)
-        retrieved = _submit_retrieval(work, camera, todo, scored)
-        summarised = summarise.submit(work.root, camera, todo, wait_for=[scored, *retrieved])  # type: ignore[call-overload]  # Prefect types wait_for only beside return_state
+        found = [scored, *_submit_retrieval(work, camera, todo, scored), *_submit_classification(work, camera, todo)]
+        summarised = summarise.submit(work.root, camera, todo, wait_for=found)  # type: ignore[call-overload]  # Prefect types wait_for only beside return_state
         published = publish.submit(work.root, camera, todo, work.threads, wait_for=[summarised])  # type: ignore[call-overload]  # likewise
-    return plans, [scored, *retrieved, summarised, published]
+    return plans, [*found, summarised, published]
 
 
 def _submit_retrieval(
     work: Work, camera: str, todo: Sequence[tuple[DayPlan, DaySteps]], scored: PrefectFuture[list[Receipt]]
 ) -> list[PrefectFuture[list[Receipt]]]:
     """Nothing is sent where no head is in service, and none was taken out of it."""
-    if not any(steps.heads or steps.retired for _, steps in todo):
+    if not any(steps.heads or _retires(steps, RETRIEVE) for _, steps in todo):
         return []
     return [retrieve.submit(work.root, camera, todo, wait_for=[scored])]  # type: ignore[call-overload]  # as above
+
+
+def _submit_classification(
+    work: Work, camera: str, todo: Sequence[tuple[DayPlan, DaySteps]]
+) -> list[PrefectFuture[list[Receipt]]]:
+    """Nothing is sent where no alarm is switched on, and none was switched off; it needs nothing but embeddings."""
+    if not any(steps.alarms or _retires(steps, CLASSIFY) for _, steps in todo):
+        return []
+    return [classify.submit(work.root, camera, todo)]
+
+
+def _retires(steps: DaySteps, name: str) -> bool:
+    return any(step.name == name for step in steps.retired)
 
 
 def _collect(

@@ -19,6 +19,7 @@ VERSIONS = {
     "fit": 2,
     "score": 2,
     "retrieve": 1,
+    "classify": 1,
     "summarise": 1,
     "publish": 1,
 }

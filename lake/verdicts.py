@@ -1,4 +1,4 @@
-"""Verdicts as the lake keeps them: labels of (camera, region, name of the novelty head), `relevant` meaning confirmed.
+"""Verdicts as the lake keeps them: labels of (camera, region, name of the novelty head or alarm), `relevant` meaning confirmed.
 
 They are about recorded time. Of two verdicts on one moment the newer counts, so what stands is a set of disjoint stretches.
 """
@@ -13,7 +13,7 @@ from lake.ledger import Ledger
 
 @dataclass(frozen=True)
 class Stretch:
-    """`[from_us, to_us)` of a recording that somebody confirmed to be unusual, or dismissed.
+    """`[from_us, to_us)` of a recording that somebody confirmed to be what its head says, or dismissed.
 
     Attributes:
         recording_id: hash of the recording's content.
@@ -31,13 +31,13 @@ class Stretch:
     said_at: datetime
 
 
-def judged_stretches(ledger: Ledger, camera: str, head: str) -> dict[str, tuple[Stretch, ...]]:
-    """What people confirmed or dismissed of a camera, by region; for fitting a novelty head."""
-    return {case.region: found for case, found in stretches_now(ledger, head, camera).items()}
+def judged_stretches(ledger: Ledger, *, camera: str, head: str) -> dict[str, tuple[Stretch, ...]]:
+    """What people confirmed or dismissed of a head's events of a camera, by region; for fitting a novelty head."""
+    return {case.region: found for case, found in stretches_now(ledger, head=head, camera=camera).items()}
 
 
-def stretches_now(ledger: Ledger, head: str, camera: str | None = None) -> dict[UseCase, tuple[Stretch, ...]]:
-    """What people confirmed or dismissed of a novelty head's events, by camera and region; of one camera if it is named."""
+def stretches_now(ledger: Ledger, *, head: str, camera: str | None = None) -> dict[UseCase, tuple[Stretch, ...]]:
+    """What people confirmed or dismissed of a head's events, by camera and region; of one camera if it is named."""
     labels: dict[UseCase, list[Label]] = {}
     for label in labels_now(ledger):
         if label.use_case.name == head and camera in (None, label.use_case.camera):

@@ -9,12 +9,15 @@ from footage.index import MICROSECONDS
 from infra.errors import FootageError
 from lake.current import recordings_now
 from lake.keys import Place
+from tasks.alarms import STEP as CLASSIFY
 from tasks.camera import best_first, embed_receipts, step_receipts
 from tasks.inventory import USABLE, Inventory, Row, known_inventory, name_of, report, take_inventory
 from tasks.plan import DayPlan, DaySteps, Selection, plan_days, recordings_of
-from tasks.receipts import record
+from tasks.receipts import Receipt, record
 from tasks.report import NightReport, close_night
+from tasks.standing import suspended_alarms
 from tasks.steps import plan_camera
+from tasks.telling import tell
 from workspace.opened import Workspace
 
 GUESSED_SECONDS = 0.2
@@ -25,13 +28,20 @@ GUESSED_BYTES = 6_000
 
 @dataclass(frozen=True)
 class DayForecast:
-    """What a run would do for a camera's day, and why."""
+    """What a run would do for a camera's day, and why; `alarms` are those of its `classify` steps, in their order."""
 
     place: Place
     shards: int
     seconds: float
     steps: tuple[str, ...]
     why: str
+    alarms: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """The steps in words; of those that apply an alarm, which."""
+        alarms = iter(self.alarms)
+        return ", ".join(f"{name} {next(alarms)}" if name == CLASSIFY else name for name in self.steps)
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,16 @@ class Forecast:
     def todo_s(self) -> float:
         return sum(day.seconds for day in self.days)
 
+    @property
+    def suspended(self) -> list[str]:
+        """A line for each alarm that will not be applied to the newest day of cameras, or not to all of it, and why."""
+        receipts = [
+            Receipt(steps.place, CLASSIFY, alarm.step.scope, alarm.step.key, "skipped", message=alarm.suspended)
+            for _, steps in self.plans
+            for alarm in steps.alarms
+        ]
+        return suspended_alarms(receipts)
+
     def as_json(self) -> dict[str, Any]:
         return {
             "files": {
@@ -78,6 +98,7 @@ class Forecast:
             "estimated_s": round(self.work_s, 1),
             "estimated_from": "earlier runs" if self.measured else "a guess",
             "estimated_disk_bytes": self.disk_bytes,
+            "suspended": self.suspended,
             "days": [
                 {
                     "campaign": day.place.campaign,
@@ -119,11 +140,23 @@ def forecast(
     return Forecast(inventory, days, recorded_s, new_bytes, todo_s * rate / workers, disk, measured, tuple(plans))
 
 
-def idle_night(workspace: Workspace, found: Forecast, selection: Selection, report_of: NightReport) -> NightReport:
-    """Close a night that has nothing to do: what is there is entered as what counts, nothing is decoded or inferred."""
+def idle_night(
+    workspace: Workspace, found: Forecast, selection: Selection, report_of: NightReport, *, notify: bool = False
+) -> NightReport:
+    """Close a night that has nothing to do: what is there is entered as what counts, nothing is decoded or inferred.
+
+    Args:
+        workspace: the site; the caller holds its lock.
+        found: what there is to do: nothing.
+        selection: what the run is about.
+        report_of: of the run.
+        notify: as of a night, which tells the alarms that are still to be told; a backfill tells nobody.
+    """
     receipts = [receipt for day, _ in found.plans for receipt in embed_receipts(day, day, ())]
     receipts += [receipt for _, steps in found.plans for receipt in step_receipts(steps)]
     record(workspace.ledger, report_of.run, receipts)
+    if notify:
+        report_of.untold += tell(workspace, in_flow=False)
     report_of.ingested = {"done": 0, "skipped": len(found.inventory.present), "failed": 0, "seconds": 0.0}
     report_of.ingest = report(found.inventory, (), workspace.settings.footage.gap_s)
     close_night(workspace, report_of, selection, found.inventory.present, receipts, 0)
@@ -140,7 +173,7 @@ def _plan_camera(
 
 def _forecast_day(day: DayPlan, steps: DaySteps) -> DayForecast | None:
     todo = [shard for shard in day.shards if shard.todo]
-    left = [step.name for step in steps.all if not step.exists]
+    left = [step for step in steps.all if not step.exists]
     if not todo and not left:
         return None
     scopes = Counter(product.scope for shard in todo for product in shard.todo)
@@ -151,8 +184,10 @@ def _forecast_day(day: DayPlan, steps: DaySteps) -> DayForecast | None:
         why = "not embedded yet: " + ", ".join(sorted(scopes))
     else:
         why = "not embedded yet"
-    names = (["embed"] if todo else []) + (left if not todo else [step.name for step in steps.all])
-    return DayForecast(day.place, len(todo), day.todo_s, tuple(names), why)
+    after = steps.all if todo else left
+    names = (*(["embed"] if todo else []), *(step.name for step in after))
+    alarms = tuple(step.scope for step in after if step.name == CLASSIFY)
+    return DayForecast(day.place, len(todo), day.todo_s, names, why, alarms)
 
 
 def _work_per_second(workspace: Workspace) -> tuple[float, bool]:

@@ -8,8 +8,8 @@ from typing import Any
 from infra.errors import AfterwatchError
 from lake.keys import Place, step_key
 from lake.labels import UseCase
-from lake.ledger import FINISHED, newest
 from lake.promotions import in_service
+from tasks.camera_runs import CameraRuns
 from tasks.plan import FRAMES_SCOPE, DayPlan, HeadPlan, Reference, Step, keys_of, made, paths_of
 from workspace.opened import Workspace
 
@@ -41,10 +41,11 @@ class CameraHeads:
     Args:
         workspace: the site.
         camera: whose heads.
+        runs: what the ledger says of the camera's steps.
     """
 
-    def __init__(self, workspace: Workspace, camera: str) -> None:
-        self._workspace, self._camera = workspace, camera
+    def __init__(self, workspace: Workspace, camera: str, runs: CameraRuns) -> None:
+        self._workspace, self._camera, self._runs = workspace, camera, runs
 
     def plan(self, day: DayPlan, references: Sequence[Reference]) -> tuple[HeadPlan, ...]:
         """Plan what the heads in service make of a camera's day, in order of name.
@@ -98,25 +99,12 @@ class CameraHeads:
         return tuple(_read(self._workspace, self._camera, name, version) for name, version in sorted(serving.items()))
 
     @cached_property
-    def _runs(self) -> list[dict[str, Any]]:
-        rows = self._workspace.ledger.rows("runs").to_pylist()
-        return [row for row in rows if row["step"] == STEP and row["camera"] == self._camera]
-
-    @cached_property
     def _said(self) -> dict[str, str]:
-        """What was told last when a step was done, by key."""
-        return {row["key"]: row["message"] for row in self._runs if row["message"]}
+        return self._runs.said(STEP)
 
     @cached_property
     def _counting(self) -> dict[Place, list[str]]:
-        """Names of the heads whose files count, by day."""
-        finished = [row for row in self._runs if row["status"] in FINISHED]
-        counting: dict[Place, list[str]] = {}
-        for row in newest(finished, ("campaign", "camera", "day", "scope"), "finished_at"):
-            if row["outputs"]:
-                place = Place(row["campaign"], row["camera"], row["day"])
-                counting.setdefault(place, []).append(row["scope"])
-        return {place: sorted(names) for place, names in counting.items()}
+        return self._runs.counting(STEP)
 
 
 def _read(workspace: Workspace, camera: str, name: str, version: str) -> _Head:

@@ -317,6 +317,43 @@ class HeadPlan:
 
 
 @dataclass(frozen=True)
+class AlarmRegion:
+    """A region of a camera's day that a class of [[alarms]] is looked for in.
+
+    Attributes:
+        name: of the region.
+        scopes: of the embeddings of each input of the classifier, in its order: `space/region`.
+        embeddings: their files.
+    """
+
+    name: str
+    scopes: tuple[str, ...]
+    embeddings: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class AlarmPlan:
+    """An entry of [[alarms]] and the day it is applied to.
+
+    Attributes:
+        classifier, version: in the registry; the version is empty where there is none.
+        class_name: class of the classifier that raises the alarm; empty where there is none.
+        threshold: probability above which a window counts; None where there is no classifier.
+        step: what it makes of the day; its scope is the alarm's name.
+        regions: that it is applied to.
+        suspended: why it is not applied, or not to all of its regions, as the receipt says it; empty where it is.
+    """
+
+    classifier: str
+    version: str
+    class_name: str
+    threshold: float | None
+    step: Step
+    regions: tuple[AlarmRegion, ...]
+    suspended: str
+
+
+@dataclass(frozen=True)
 class DaySteps:
     """The steps of a camera's day after embedding, and what it is held against."""
 
@@ -335,17 +372,25 @@ class DaySteps:
     heads: tuple[HeadPlan, ...] = ()
     """Retrieval heads in service of the camera."""
     retired: tuple[Step, ...] = ()
-    """Of each head out of service whose files count until this step is in the ledger; it gives none."""
+    """Of each head out of service, and each alarm that is switched off, whose files count until this step is in the
+    ledger; it gives none."""
     projection: ProjectionPlan | None = None
     """The trained projection of the novelty head."""
+    alarms: tuple[AlarmPlan, ...] = ()
+    """What [[alarms]] switches on for the camera."""
 
     @property
     def all(self) -> tuple[Step, ...]:
-        return (self.health, *self.fits, self.score, *self.retrieves, *self.retired, self.summarise, self.publish)
+        applied = (*self.retrieves, *self.classifies, *self.retired)
+        return (self.health, *self.fits, self.score, *applied, self.summarise, self.publish)
 
     @property
     def retrieves(self) -> tuple[Step, ...]:
         return tuple(head.step for head in self.heads)
+
+    @property
+    def classifies(self) -> tuple[Step, ...]:
+        return tuple(alarm.step for alarm in self.alarms)
 
     @property
     def fits(self) -> tuple[Step, ...]:

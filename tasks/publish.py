@@ -25,7 +25,7 @@ from footage.writing import Chapter, Encoding, VideoWriter, contact_sheet, draw_
 from infra.errors import AfterwatchError
 from infra.settings import SummaryTable
 from lake.store import Store
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Recording
+from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Recording, Step
 from tasks.receipts import Receipt, reason_of
 from tasks.steps import Published, published
 from tasks.summarise import recordings_of_day
@@ -84,7 +84,8 @@ class _Publication:
         self._segments = _rows(workspace.store, steps.summarise.outputs[0], "taken_at")
         self._chosen = [row for row in self._segments if row["chosen"]]
         self._lacking = _lacking(workspace.store, steps)
-        found_by = (steps.score, *(step for step in steps.retrieves if step.scope not in self._lacking))
+        lacking = _not_there(workspace.store, steps)
+        found_by = (steps.score, *(step for step in _applied(steps) if step not in lacking))
         self._events = [row for step in found_by for row in _rows(workspace.store, step.outputs[1], "rank")]
         self._stills: dict[str, Rgb] = {}
         self._sizes: dict[str, Size] = {}
@@ -251,6 +252,11 @@ class _Publication:
                 "score": self._steps.score.key,
                 "summarise": self._steps.summarise.key,
                 **({"retrieve": {step.scope: step.key for step in self._steps.retrieves}} if self._steps.heads else {}),
+                **(
+                    {"classify": {step.scope: step.key for step in self._steps.classifies}}
+                    if self._steps.alarms
+                    else {}
+                ),
                 "spaces": {encoder.table.name: encoder.spec.space for encoder in self._workspace.encoders},
                 "weights": {encoder.table.name: encoder.spec.weights for encoder in self._workspace.encoders},
             },
@@ -264,6 +270,7 @@ class _Publication:
         )
         scopes = {FRAMES_SCOPE, f"{looks}/{WHOLE.name}", *(f"{novelty}/{plan.region}" for plan in self._steps.regions)}
         scopes |= {head.scope for head in self._steps.heads if not head.suspended}
+        scopes |= {scope for alarm in self._steps.alarms for region in alarm.regions for scope in region.scopes}
         return any(not product.exists for scope in scopes for product in self._day.products(scope))
 
     def _told_events(self, clips: dict[str, Cut]) -> Iterator[Row]:
@@ -317,9 +324,19 @@ def _told_entry(entry: Row) -> Row:
     }
 
 
+def _applied(steps: DaySteps) -> tuple[Step, ...]:
+    """Steps of the heads and alarms that add events to those of the novelty head."""
+    return (*steps.retrieves, *steps.classifies)
+
+
+def _not_there(store: Store, steps: DaySteps) -> tuple[Step, ...]:
+    """Those of them that did not come to their end: what they find is not known yet."""
+    return tuple(step for step in _applied(steps) if not all(map(store.exists, step.outputs)))
+
+
 def _lacking(store: Store, steps: DaySteps) -> tuple[str, ...]:
-    """Heads whose step did not come to its end: what they find is not known yet."""
-    return tuple(step.scope for step in steps.retrieves if not all(map(store.exists, step.outputs)))
+    """Names of the heads and alarms whose step did not come to its end."""
+    return tuple(step.scope for step in _not_there(store, steps))
 
 
 def _rows(store: Store, path: str, order: str) -> list[Row]:

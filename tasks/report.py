@@ -15,7 +15,8 @@ from footage.index import MICROSECONDS
 from footage.sampling import STATES
 from lake.keys import Place
 from lake.ledger import RunRow
-from tasks.heads import STEP
+from tasks.alarms import STEP as CLASSIFY
+from tasks.heads import STEP as RETRIEVE
 from tasks.inventory import USABLE, Row
 from tasks.plan import FRAMES_SCOPE, DayPlan, Selection, plan_days, recordings_of
 from tasks.receipts import Receipt
@@ -24,7 +25,7 @@ from tasks.standing import standing_matters
 from workspace.opened import Workspace
 
 STEPS = ("ingest", "embed", "health", "fit", "score", "summarise", "publish")
-"""Steps of every night; `retrieve` comes after `score` where heads are in service."""
+"""Steps of every night; `retrieve` and `classify` come after `score` where heads are in service and alarms switched on."""
 SITE_DAY = date(1970, 1, 1)
 TOLERANCE_S = 0.001
 
@@ -51,6 +52,10 @@ class NightReport:
     ingested: dict[str, Any] = field(default_factory=lambda: {"done": 0, "skipped": 0, "failed": 0, "seconds": 0.0})
     failures: dict[str, None] = field(default_factory=dict)
     """What failed, each told once."""
+    untold: list[str] = field(default_factory=list)
+    """What kept alarms from being told to people; the night is no less complete for it."""
+    alarms_by_head: dict[str, int] = field(default_factory=dict)
+    """Alarms of each head, by the name it has in the settings."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -65,6 +70,7 @@ class NightReport:
             "ingest": self.ingest,
             "events": self.events,
             "alarms": self.alarms,
+            "alarms_by_head": self.alarms_by_head,
             "expected_alarms": self.expected_alarms,
             "attention": self.attention,
         }
@@ -100,8 +106,9 @@ def count_steps(receipts: Iterable[Receipt], ingested: dict[str, Any]) -> list[d
     """How often each step was done, skipped and failed, and the seconds of work in it."""
     receipts = list(receipts)
     steps = list(STEPS)
-    if any(receipt.step == STEP for receipt in receipts):
-        steps.insert(steps.index("summarise"), STEP)
+    for step in (RETRIEVE, CLASSIFY):
+        if any(receipt.step == step for receipt in receipts):
+            steps.insert(steps.index("summarise"), step)
     counts: dict[str, dict[str, Any]] = {
         step: {"step": step, "done": 0, "skipped": 0, "failed": 0, "seconds": 0.0} for step in steps
     }
@@ -132,7 +139,8 @@ def close_night(
     report.steps = count_steps(receipts, report.ingested)
     report.decoded_s = sum(receipt.decoded_s for receipt in receipts if receipt.step == "embed")
     report.shown_s = sum(receipt.decoded_s for receipt in receipts if receipt.step == "publish")
-    report.events, report.alarms = _count_events(workspace, receipts)
+    report.events, report.alarms_by_head = _count_events(workspace, receipts)
+    report.alarms = sum(report.alarms_by_head.values())
     report.expected_alarms = expected_alarms_of(workspace, receipts)
     report.attention = attention_of(report, list(report.failures), late, standing_matters(workspace, receipts))
     covered = all(is_covered(line) for line in report.coverage)
@@ -146,10 +154,17 @@ def close_night(
         workspace.ledger.compact(table)
 
 
-def _count_events(workspace: Workspace, receipts: Sequence[Receipt]) -> tuple[int, int]:
-    paths = [path for receipt in receipts for path in receipt.outputs if path.startswith("events/")]
-    alarms = [value for path in paths for value in workspace.store.read_table(path, ["alarm"])["alarm"].to_pylist()]
-    return len(alarms), sum(alarms)
+def _count_events(workspace: Workspace, receipts: Sequence[Receipt]) -> tuple[int, dict[str, int]]:
+    """Events of all heads, and alarms by head; heads that raise none by their nature are left out."""
+    events = 0
+    alarms: dict[str, int] = {}
+    for receipt in receipts:
+        for path in (path for path in receipt.outputs if path.startswith("events/")):
+            raised = workspace.store.read_table(path, ["alarm"])["alarm"].to_pylist()
+            events += len(raised)
+            if receipt.step != RETRIEVE:
+                alarms[receipt.scope] = alarms.get(receipt.scope, 0) + sum(raised)
+    return events, dict(sorted(alarms.items()))
 
 
 def expected_alarms_of(workspace: Workspace, receipts: Sequence[Receipt]) -> list[dict[str, Any]]:
@@ -235,7 +250,7 @@ def _seconds(table: pa.Table) -> dict[str, float]:
 
 def attention_of(report: NightReport, failures: Sequence[str], late: int, standing: Sequence[str] = ()) -> list[str]:
     """What a person should look at in the morning, most pressing first."""
-    lines = list(failures)
+    lines = [*failures, *report.untold]
     if late:
         lines.append(f"the deadline came before {late} shards; the next run takes them up")
     for line in report.coverage:

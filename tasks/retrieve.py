@@ -19,7 +19,7 @@ from lake.schema import TABLES
 from lake.vectors import Embeddings, read_embeddings
 from models.events import Event, EventRule, find_events, speaks_until
 from models.heads.retrieval import RetrievalHead, Sigmoid, retrieval_head
-from tasks.heads import KIND, SUSPENDED, SUSPENDED_FOR
+from tasks.heads import KIND, STEP, SUSPENDED, SUSPENDED_FOR
 from tasks.health import Displaced, displacements
 from tasks.plan import DayPlan, DaySteps, HeadPlan
 from tasks.receipts import Receipt, reason_of
@@ -37,7 +37,9 @@ def retrieve(root: str, label: str, days: Sequence[tuple[DayPlan, DaySteps]]) ->
 def retrieve_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Receipt]:
     """The task's work for one day, without an orchestrator; what exists is not made again."""
     receipts = [
-        Receipt(day.place, step.name, step.scope, step.key, "skipped", message=step.remark) for step in steps.retired
+        Receipt(day.place, step.name, step.scope, step.key, "skipped", message=step.remark)
+        for step in steps.retired
+        if step.name == STEP
     ]
     for plan in steps.heads:
         step, began = plan.step, time.perf_counter()

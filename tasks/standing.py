@@ -1,10 +1,12 @@
-"""What stands between a camera and its heads, night after night, until somebody sees to it: moved views, suspended heads."""
+"""What stands between a camera and its heads, night after night, until somebody sees to it: moved views, suspended heads
+and alarms."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tasks.alarms import STEP as CLASSIFY
 from tasks.heads import STEP, SUSPENDED, SUSPENDED_FOR
 from tasks.receipts import Receipt
 from workspace.opened import Workspace
@@ -16,24 +18,40 @@ Row = dict[str, Any]
 
 
 def standing_matters(workspace: Workspace, receipts: Sequence[Receipt]) -> list[str]:
-    """A line for each camera that the newest day of a run leaves moved, and for its heads that are suspended there."""
+    """A line for each camera that the newest day of a run leaves moved, and for what is suspended there."""
     finished = [receipt for receipt in receipts if receipt.status in ("done", "skipped", "partial")]
     lines = []
     for camera in sorted({receipt.place.camera for receipt in finished}):
         mine = [receipt for receipt in finished if receipt.place.camera == camera]
         newest = max(receipt.place.day for receipt in mine)
-        suspended = [item for item in mine if item.place.day == newest and _is_suspended(item)]
+        suspended = [item for item in mine if item.place.day == newest and _is_suspended(item, STEP)]
         by_view = {item.scope for item in suspended if item.message.startswith(SUSPENDED_FOR)}
         lines += _moved(workspace, camera, mine, suspended=sorted(by_view))
         reasons: dict[str, set[str]] = {}
         for item in suspended:
             reasons.setdefault(item.message, set()).add(item.scope)
         lines += [f"camera {camera}: {', '.join(sorted(names))} {why}" for why, names in reasons.items()]
-    return lines
+    return [*lines, *suspended_alarms(finished)]
 
 
-def _is_suspended(receipt: Receipt) -> bool:
-    return receipt.step == STEP and receipt.message.startswith(SUSPENDED)
+def suspended_alarms(receipts: Sequence[Receipt]) -> list[str]:
+    """A line for each alarm and reason why it is suspended on the newest day of cameras, which are named together."""
+    newest: dict[str, date] = {}
+    for receipt in receipts:
+        camera, day = receipt.place.camera, receipt.place.day
+        newest[camera] = max(day, newest.get(camera, day))
+    cameras: dict[tuple[str, str], set[str]] = {}
+    for receipt in receipts:
+        if receipt.place.day == newest[receipt.place.camera] and _is_suspended(receipt, CLASSIFY):
+            cameras.setdefault((receipt.scope, receipt.message), set()).add(receipt.place.camera)
+    return [
+        f"camera{'s' if len(names) > 1 else ''} {', '.join(sorted(names))}: alarm {alarm} {why}"
+        for (alarm, why), names in sorted(cameras.items())
+    ]
+
+
+def _is_suspended(receipt: Receipt, step: str) -> bool:
+    return receipt.step == step and receipt.message.startswith(SUSPENDED)
 
 
 def _moved(workspace: Workspace, camera: str, receipts: Sequence[Receipt], *, suspended: Sequence[str]) -> list[str]:

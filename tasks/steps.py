@@ -12,6 +12,8 @@ from infra.settings import NoveltyTable
 from lake.keys import Place, step_key
 from lake.thresholds import thresholds_now
 from lake.verdicts import judged_stretches
+from tasks.alarms import CameraAlarms
+from tasks.camera_runs import CameraRuns
 from tasks.heads import CameraHeads
 from tasks.plan import (
     FRAMES_SCOPE,
@@ -50,11 +52,13 @@ def plan_camera(workspace: Workspace, days: Sequence[DayPlan], chosen: Collectio
     if not days:
         return []
     planned: list[tuple[DayPlan, DaySteps]] = []
-    heads = CameraHeads(workspace, days[0].place.camera)
+    camera = days[0].place.camera
+    runs = CameraRuns(workspace, camera)
+    serving = _Serving(CameraHeads(workspace, camera, runs), CameraAlarms(workspace, camera, runs))
     references = find_references(workspace, days)
-    said = _Said(workspace, days[0].place.camera)
+    said = _Said(workspace, camera)
     for day in sorted(days, key=lambda day: (day.place.day, day.place.campaign)):
-        planned.append((day, _plan_steps(workspace, day, planned, chosen, references, heads, said)))
+        planned.append((day, _plan_steps(workspace, day, planned, chosen, references, serving, said)))
     return [steps for day, steps in planned if day.place in chosen]
 
 
@@ -64,7 +68,7 @@ def _plan_steps(
     planned: Sequence[tuple[DayPlan, DaySteps]],
     chosen: Collection[Place],
     references: Sequence[Reference],
-    camera_heads: CameraHeads,
+    serving: "_Serving",
     said: "_Said",
 ) -> DaySteps:
     settings, place = workspace.settings, day.place
@@ -113,9 +117,11 @@ def _plan_steps(
     made_of = [score.key, *keys_of(frames), *keys_of(looks), *keys_of(normals)]
     summarise = step("summarise", "", chosen_by, made_of, ("segments",))
     shown_by = {"summary": summary.model_dump(mode="json"), "time_zone": settings.site.time_zone}
-    heads = camera_heads.plan(day, held_against) if place in chosen else ()
-    retired = camera_heads.retired(place) if place in chosen else ()
-    made_by = [score.key, summarise.key, *(head.step.key for head in heads)]
+    heads = serving.heads.plan(day, held_against) if place in chosen else ()
+    alarms = serving.alarms.plan(day) if place in chosen else ()
+    retired = (*serving.heads.retired(place), *serving.alarms.retired(place)) if place in chosen else ()
+    applied = [*(head.step.key for head in heads), *(alarm.step.key for alarm in alarms)]
+    made_by = [score.key, summarise.key, *applied]
     publish = step("publish", "", shown_by, made_by, ())
     publish = replace(publish, exists=published(workspace, place) == Published(publish.key))
     return DaySteps(
@@ -131,7 +137,16 @@ def _plan_steps(
         heads,
         retired,
         said.projection,
+        alarms,
     )
+
+
+@dataclass(frozen=True)
+class _Serving:
+    """What is applied to a camera's days beside its novelty head."""
+
+    heads: CameraHeads
+    alarms: CameraAlarms
 
 
 class _Said:
@@ -150,7 +165,7 @@ class _Said:
                 "use handcrafted/velocity or handcrafted/motion"
             )
         head = novelty.name
-        self._stretches = judged_stretches(workspace.ledger, camera, head)
+        self._stretches = judged_stretches(workspace.ledger, camera=camera, head=head)
         self._deviations = {
             region: choice.deviations
             for (of, region, name), choice in thresholds_now(workspace.ledger).items()
@@ -243,7 +258,7 @@ class Published:
 
     Attributes:
         key: of the step; empty where nothing is published or it cannot be read.
-        lacking: heads whose files were not there then, in order; the day is published again when they are.
+        lacking: heads and alarms whose files were not there then, in order; the day is published again when they are.
     """
 
     key: str = ""

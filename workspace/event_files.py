@@ -128,11 +128,13 @@ def read_events(workspace: Workspace, wanted: EventFilter) -> list[EventRow]:
     """Events of the lake, in order of campaign, camera and time.
 
     Raises:
-        UnknownNameError: no event is of that head.
+        UnknownNameError: no event is of that head, and no alarm of the settings is called so.
     """
     connection = connect(workspace.store)
     if wanted.head is not None:
         heads = select(connection, "SELECT DISTINCT head FROM events")["head"].to_pylist()
+        # An alarm that has found nothing so far is known all the same: that is good news, not a mistyped name.
+        heads += [alarm.name for alarm in workspace.settings.alarms]
         check_known("head with events", wanted.head, heads)
     sql = """
         SELECT campaign, camera, day, head, region, started_at, ended_at, peak_at, recording_id, version, event_id, rank,

@@ -131,7 +131,7 @@ def _anomalies(workspace: Workspace, recordings: Sequence[KnownRecording]) -> di
     """Spans of each recording that people confirmed to be unusual, in whatever region of the camera."""
     name, mine = workspace.settings.novelty.name, {recording.recording_id for recording in recordings}
     bad: dict[str, Spans] = {}
-    for stretches in stretches_now(workspace.ledger, name).values():
+    for stretches in stretches_now(workspace.ledger, head=name).values():
         for one in stretches:
             if one.confirmed and one.recording_id in mine:
                 bad.setdefault(one.recording_id, []).append((one.from_us, one.to_us))

@@ -20,9 +20,6 @@ from models.encoders.lookup import find_weights
 from models.encoders.specs import describe
 from workspace.regions import SaidRegion, region_versions, regions_now
 
-LOCAL = "local"
-"""Third part of an encoder's name where its weights are a file of the workspace and nothing more was said."""
-
 
 @dataclass(frozen=True)
 class PlannedEncoder:

@@ -1,9 +1,10 @@
-"""What people say of a novelty head's events: confirmed as unusual, or dismissed as usual.
+"""What people say of the events of the novelty head and of alarms: confirmed as what the head says, or dismissed.
 
-A verdict is a label of the use case (camera, region, name of the novelty head) on the recorded time of the event, one for
-each recording it reaches over: `relevant` means confirmed. So it outlives the head's versions, and events that come and go
-with them. Of two verdicts on one moment the newer counts. The next fit leaves confirmed stretches out of its reference, and
-takes dismissed ones in even where they raised an alarm on their day.
+A verdict is a label of the use case (camera, region, name of the head) on the recorded time of the event, one for each
+recording it reaches over: `relevant` means confirmed. So it outlives the head's versions, and events that come and go with
+them. Of two verdicts on one moment the newer counts. The next fit of a novelty head leaves confirmed stretches out of its
+reference, and takes dismissed ones in even where they raised an alarm on their day. A verdict on an alarm of [[alarms]]
+changes no head: it says what was there, and a dismissed alarm is told to nobody.
 """
 
 from collections.abc import Mapping
@@ -70,10 +71,11 @@ class Verdicts:
 
 
 def say_verdict(workspace: Workspace, event: EventRow, confirmed: bool, author: str) -> list[Label]:
-    """Confirm an event as unusual, or dismiss it; returns what was said, a label for each recording it reaches over.
+    """Confirm an event, or dismiss it; returns what was said, a label for each recording it reaches over.
 
     Raises:
-        ConfigurationError: it is no event of the novelty head, nothing of it is recorded, or there is no author.
+        ConfigurationError: it is an event of neither the novelty head nor an alarm, nothing of it is recorded, or there is
+            no author.
     """
     now = datetime.now(UTC)
     labels = [replace(label, relevant=confirmed, said_at=now) for label in _labels(workspace, event, author)]
@@ -105,34 +107,39 @@ def take_verdict_back(workspace: Workspace, event: EventRow, author: str) -> lis
 
 
 def verdicts_now(workspace: Workspace, camera: str | None = None) -> Verdicts:
-    """The verdicts on the novelty head's events that count; of one camera where one is named."""
-    head = workspace.settings.novelty.name
-    return Verdicts(stretches_now(workspace.ledger, head, camera), KnownRecordings(workspace.ledger))
+    """The verdicts that count on events of the novelty head and of alarms; of one camera where one is named."""
+    found: dict[UseCase, tuple[Stretch, ...]] = {}
+    for head in judged_heads(workspace):
+        found |= stretches_now(workspace.ledger, head=head, camera=camera)
+    return Verdicts(found, KnownRecordings(workspace.ledger))
+
+
+def judged_heads(workspace: Workspace) -> tuple[str, ...]:
+    """Names of the heads whose events people confirm or dismiss: the novelty head's and those of [[alarms]]."""
+    settings = workspace.settings
+    return (settings.novelty.name, *(alarm.name for alarm in settings.alarms))
 
 
 def find_event(workspace: Workspace, event_id: str) -> EventRow:
-    """The event of the novelty head that is called so.
+    """The event of the novelty head or of an alarm that is called so.
 
     Raises:
         UnknownNameError: there is none now; the message tells those with the most similar names.
     """
-    events = {event.event_id: event for event in read_events(workspace, EventFilter()) if _is_ours(workspace, event)}
+    heads = judged_heads(workspace)
+    events = {event.event_id: event for event in read_events(workspace, EventFilter()) if event.head in heads}
     if event_id not in events:
         raise UnknownNameError("event", event_id, get_close_matches(event_id, events, n=NEAR, cutoff=0.0))
     return events[event_id]
 
 
-def _is_ours(workspace: Workspace, event: EventRow) -> bool:
-    return event.head == workspace.settings.novelty.name
-
-
 def _labels(workspace: Workspace, event: EventRow, author: str) -> list[Label]:
     """The labels of an event, their answer still to be said; at least one."""
-    head = workspace.settings.novelty.name
-    if not _is_ours(workspace, event):
+    heads = judged_heads(workspace)
+    if event.head not in heads:
         raise ConfigurationError(
-            f"a verdict is about an event of the novelty head ({head}), and this is one of {event.head}; "
-            "label its moments on the review page"
+            f"a verdict is about an event of the novelty head or of an alarm ({', '.join(heads)}), and this is one of "
+            f"{event.head}; label its moments on the review page"
         )
     known = KnownRecordings(workspace.ledger)
     parts = parts_of(event, known)
@@ -141,7 +148,7 @@ def _labels(workspace: Workspace, event: EventRow, author: str) -> list[Label]:
             f"no recording of camera {event.camera} is known that holds {event.started_at} to {event.ended_at}; "
             'take it in with "afterwatch run"'
         )
-    case = UseCase(event.camera, event.region, head)
+    case = UseCase(event.camera, event.region, event.head)
     return [
         Label(
             case,

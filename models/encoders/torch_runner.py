@@ -118,6 +118,7 @@ class TorchEncoder:
         self._batch_size = choose_batch_size(spec, self._device, batch_size)
         self._module = module.eval().requires_grad_(False).to(self._device)
         self._spec = spec
+        self._normalisation = normalisation
         self._dimension = dimension
         channels = (1, 3, *(1,) * (3 if spec.kind == "snippet" else 2))
         self._mean = torch.tensor(normalisation.mean, device=self._device).reshape(channels) * 255
@@ -130,6 +131,21 @@ class TorchEncoder:
     @property
     def dimension(self) -> int:
         return self._dimension
+
+    @property
+    def module(self) -> nn.Module:
+        """What is run: normalised pictures in, vectors out."""
+        return self._module
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """What comes before it, for each RGB channel in the unit range."""
+        return self._normalisation
+
+    @property
+    def parameters(self) -> int:
+        """How many values the network has learned."""
+        return sum(parameter.numel() for parameter in self._module.parameters())
 
     @property
     def batch_size(self) -> int:

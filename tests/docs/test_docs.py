@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import typer
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 
 from afterwatch.__main__ import app
@@ -136,6 +136,8 @@ def bounds_of(annotation: Any, metadata: typing.Iterable[Any] = ()) -> Iterator[
                     yield f"≥ {value:g}"
                 case Le(le=value):
                     yield f"≤ {value:g}"
+                case Lt(lt=value):
+                    yield f"< {value:g}"
     parts = typing.get_args(annotation)
     if typing.get_origin(annotation) is typing.Annotated:
         yield from bounds_of(parts[0], parts[1:])
@@ -149,7 +151,7 @@ SETTINGS = {heading or "Top level": fields for heading, fields in tables_of(Sett
 
 def test_the_settings_are_walked_whole() -> None:
     assert {"Top level", "`[footage]`", "`[sampling]`", "`[[encoders]]`", "`[summary.weights]`"} <= set(SETTINGS)
-    assert "`[cameras.NAME]`" in SETTINGS
+    assert {"`[cameras.NAME]`", "`[[alarms]]`", "`[notifications]`", "`[[notifications.email]]`"} <= set(SETTINGS)
     assert "pattern" in SETTINGS["`[footage]`"]
 
 

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any
 
 LONGEST_S = 280
-LEDGERS = ("runs", "recordings", "regions", "labels", "reviews", "promotions")
+LEDGERS = (
+    "runs",
+    "recordings",
+    "regions",
+    "labels",
+    "reviews",
+    "promotions",
+    "thresholds",
+    "operating_points",
+    "deliveries",
+)
 """Tables with times and names of runs in them; the others depend on the footage alone."""
 
 

@@ -10,9 +10,15 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import BaseModel, ValidationError
 
+import infra.alarm_settings
 import infra.settings
+import infra.table
+from infra.alarm_settings import AlarmTable, EmailTable, NotificationsTable, WebhookTable
 from infra.errors import ConfigurationError
 from infra.settings import SETTINGS_FILE, AtRate, EveryNth, KeyFrames, NoveltyTable, Settings, read_settings
+
+ALARM = "[[alarms]]\nname = 'fall'\nclassifier = 'falls'"
+MAIL = "[[notifications.email]]\nhost = 'mail.example.org'\nsender = 'a@example.org'\nrecipients = ['b@example.org']"
 
 
 @pytest.fixture
@@ -83,6 +89,10 @@ def test_everything_can_be_said(file: Path) -> None:
         ("[cameras.a.sampling]\npolicy = 'rate'\nrate_h = 2", "cameras.a.sampling.rate.rate_h", "rate_hz"),
         ("[[encoders]]\nname = 'handcrafted/motion'\nstride = 1", "encoders.0.stride", "stride_s"),
         ("[noveltyy]\nname = 'x'", "noveltyy", "novelty"),
+        ("[[alarms]]\nname = 'x'\nclassifier = 'y'\ntreshold = 0.5", "alarms.0.treshold", "threshold"),
+        ("[[alarm]]\nname = 'x'", "alarm", "alarms"),
+        ("[notifications]\nmost_per_our = 5", "notifications.most_per_our", "most_per_hour"),
+        ("[[notifications.webhook]]\nurl = 'https://x'\nsecret = 'y'", "notifications.webhook.0.secret", "secret_env"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_one_that_was_meant(file: Path, text: str, place: str, guess: str) -> None:
@@ -128,6 +138,28 @@ def test_an_unknown_key_is_refused_with_the_one_that_was_meant(file: Path, text:
         ("[[encoders]]\nname='handcrafted/appearance'", r"encoder of \[novelty\].*handcrafted/motion"),
         ("[[encoders]]\nname='handcrafted/motion'", r"encoder of \[summary\].*handcrafted/appearance"),
         ("[schedule]\nuntil = '25:00'", "until"),
+        (f"{ALARM}\nthreshold = 1", "alarms.0.threshold: .*less than 1"),
+        (f"{ALARM}\nthreshold = 0", "alarms.0.threshold: .*greater than 0"),
+        (f"{ALARM}\nregions = []", "alarms.0.regions"),
+        (f"{ALARM}\nmerge_gap_s = -1", "alarms.0.merge_gap_s"),
+        (f"{ALARM}\n{ALARM}", "each of .*alarms.* has a name of its own, got novelty, fall, fall"),
+        ("[[alarms]]\nname = 'novelty'\nclassifier = 'falls'", "a name of its own, got novelty, novelty"),
+        ("[[alarms]]\nname = '../fall'\nclassifier = 'falls'", "alarms.0.name"),
+        ("[[alarms]]\nname = 'fall'\nclassifier = 'falls/'", "alarms.0.classifier: is a classifier.*NAME/VERSION"),
+        ("[[alarms]]\nname = 'fall'\nclassifier = '../falls'", "alarms.0.classifier"),
+        ("[[alarms]]\nname = 'fall'", "alarms.0.classifier: Field required"),
+        (f"{MAIL}\nuser = 'me'", "user and password_env come together or not at all"),
+        (f"{MAIL}\npassword_env = 'SECRET'", "come together"),
+        (
+            f"{MAIL}\nsecurity = 'none'\nuser = 'me'\npassword_env = 'SECRET'",
+            "would send the password to mail.example.org",
+        ),
+        (f"{MAIL}\nsecurity = 'ssl'", "'starttls', 'tls' or 'none'"),
+        (f"{MAIL}\nport = 0", "port: .*greater than or equal to 1"),
+        (f"{MAIL}\n{MAIL}", "each channel has a name of its own, got email, email"),
+        ("[[notifications.webhook]]\nurl = 'ftp://example.org'", "notifications.webhook.0.url"),
+        ("[notifications]\nlink = 'dashboard'", "notifications.link"),
+        ("[notifications]\nmost_per_hour = 0", "notifications.most_per_hour"),
         ("reach_s = ", "not TOML"),
         ("reach_s = 1\nreach_s = 2", "not TOML"),
     ],
@@ -153,6 +185,42 @@ def test_an_encoder_may_run_for_some_cameras_only(file: Path) -> None:
     encoder = read(file, told.format("appearance") + told.format("motion")).encoders[1]
     assert encoder.runs_for("yard") and not encoder.runs_for("gate")
     assert Settings().encoders[0].runs_for("gate")
+
+
+def test_alarms_and_channels_are_read(file: Path) -> None:
+    told = f"{ALARM}\nthreshold = 0.7\ncameras = ['yard']\nregions = ['frame', 'door']\n[notifications]\nnovelty = true\n{MAIL}"
+    settings = read(file, f"{told}\n[[notifications.webhook]]\nurl = 'https://example.org/hook'\nsecret_env = 'KEY'")
+    (alarm,) = settings.alarms
+    assert (alarm.threshold, alarm.regions, alarm.class_name, alarm.notify) == (0.7, ("frame", "door"), None, True)
+    assert alarm.runs_for("yard") and not alarm.runs_for("gate")
+    (email,), (webhook,) = settings.notifications.email, settings.notifications.webhook
+    assert (email.name, email.port, email.security, email.recipients) == ("email", 587, "starttls", ("b@example.org",))
+    assert (webhook.name, webhook.secret_env) == ("webhook", "KEY")
+    assert settings.notifications.novelty
+
+
+@pytest.mark.parametrize(("told", "parts"), [("falls", ("falls", None)), ("falls 2/0a1b", ("falls 2", "0a1b"))])
+def test_an_alarm_names_a_classifier_and_maybe_its_version(told: str, parts: tuple[str, str | None]) -> None:
+    assert AlarmTable(name="fall", classifier=told).classifier_version == parts
+
+
+def test_without_channels_nothing_is_told(file: Path) -> None:
+    settings = read(file, "")
+    assert settings.alarms == ()
+    assert settings.notifications == NotificationsTable()
+    assert not settings.notifications.email and not settings.notifications.webhook
+
+
+def test_a_password_may_go_in_the_clear_to_this_machine_only() -> None:
+    told: dict[str, Any] = {
+        "sender": "a@x",
+        "recipients": ["b@x"],
+        "user": "me",
+        "password_env": "P",
+        "security": "none",
+    }
+    assert EmailTable(host="127.0.0.1", **told).security == "none"
+    assert WebhookTable(url="http://127.0.0.1:9/").secret_env is None
 
 
 def test_several_faults_are_told_at_once(file: Path) -> None:
@@ -185,9 +253,10 @@ def test_settings_are_frozen() -> None:
 
 
 def tables() -> Iterator[type[BaseModel]]:
-    for _, value in inspect.getmembers(infra.settings, inspect.isclass):
-        if issubclass(value, BaseModel) and value.__module__ == infra.settings.__name__ and value.model_fields:
-            yield value
+    for module in (infra.settings, infra.alarm_settings):
+        for _, value in inspect.getmembers(module, inspect.isclass):
+            if issubclass(value, infra.table.Table) and value.__module__ == module.__name__:
+                yield value
 
 
 def explained(table: type[BaseModel]) -> dict[str, bool]:
@@ -205,7 +274,24 @@ PLAIN = {"name", "policy", "n", "rate_hz", "device", "precision", "batch_size", 
 PLAIN |= {"scaling", "smooth_s", "minimum_count", "minimum_s", "merge_gap_s", "anomaly", "memorability", "entropy"}
 PLAIN |= {"dynamics", "segment_s", "budget_s", "keyframes", "proxy_width", "weights", "cron", "retries", "sampling"}
 PLAIN |= {"site", "footage", "encoders", "compute", "novelty", "summary", "schedule", "cluster", "cameras"}
+PLAIN |= {
+    "alarms",
+    "notifications",
+    "email",
+    "webhook",
+    "host",
+    "port",
+    "user",
+    "sender",
+    "recipients",
+    "url",
+    "timeout_s",
+}
 """Settings that their names and their table's text explain."""
+
+
+GIVEN = {"recipients": ["x"], "url": "https://x"}
+"""Values of settings that must be given and are no plain text."""
 
 
 @pytest.mark.parametrize("table", list(tables()), ids=lambda table: str(table.__name__))
@@ -213,6 +299,7 @@ def test_every_setting_is_documented_and_its_default_is_valid(table: type[BaseMo
     assert table.__doc__
     for name, has_text in explained(table).items():
         assert has_text or name in PLAIN, f"{table.__name__}.{name}"
-    given: dict[str, Any] = {name: "x" for name, field in table.model_fields.items() if field.is_required()}
+    required = (name for name, field in table.model_fields.items() if field.is_required())
+    given: dict[str, Any] = {name: GIVEN.get(name, "x") for name in required}
     made = table(**given)
     assert table.model_validate(made.model_dump()) == made

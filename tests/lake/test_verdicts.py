@@ -54,18 +54,18 @@ def test_verdicts_are_those_of_the_novelty_head_by_camera_and_region(ledger: Led
     )
     said = [label(0, 5, True), *(label(0, 5, False, case=case) for case in (hatch, yard, other))]
     say_labels(ledger, said)
-    assert set(stretches_now(ledger, "novelty")) == {CASE, hatch, yard}
-    assert set(stretches_now(ledger, "novelty", "hall")) == {CASE, hatch}
-    told = judged_stretches(ledger, "hall", "novelty")
+    assert set(stretches_now(ledger, head="novelty")) == {CASE, hatch, yard}
+    assert set(stretches_now(ledger, head="novelty", camera="hall")) == {CASE, hatch}
+    told = judged_stretches(ledger, camera="hall", head="novelty")
     assert {region: [one.confirmed for one in found] for region, found in told.items()} == {
         "frame": [True],
         "hatch": [False],
     }
     take_back(ledger, said[:1], "bob")
-    assert set(judged_stretches(ledger, "hall", "novelty")) == {"hatch"}
+    assert set(judged_stretches(ledger, camera="hall", head="novelty")) == {"hatch"}
 
 
 def test_truth_is_no_verdict(ledger: Ledger) -> None:
     truth = Label(CASE, "c", date(2026, 3, 2), "a", 0, 5, True, "ann", role="truth")
     say_labels(ledger, [truth])
-    assert judged_stretches(ledger, "hall", "novelty") == {}
+    assert judged_stretches(ledger, camera="hall", head="novelty") == {}

@@ -15,6 +15,7 @@ from footage.sampling import STATES
 from infra.settings import SETTINGS_FILE
 from lake.ledger import Statement
 from tasks.camera import best_first, embed_receipts, step_receipts
+from tasks.classify import classify_day
 from tasks.embed import embed_shards
 from tasks.ingest import enter, examine_file
 from tasks.inventory import Inventory, Row, report, take_inventory
@@ -156,8 +157,9 @@ def run(workspace: Workspace, selection: Selection = EVERYTHING, *, retry: bool 
 
 
 def finish_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Receipt]:
-    """Score, retrieve, summarise and publish a day."""
+    """Score, retrieve, classify, summarise and publish a day."""
     receipts = [*score_day(workspace, day, steps), *retrieve_day(workspace, day, steps)]
+    receipts += classify_day(workspace, day, steps)
     return [*receipts, summarise_day(workspace, day, steps), publish_day(workspace, day, steps, 1)]
 
 

@@ -51,8 +51,8 @@ class Change:
         return camera in self.cameras and step in self.steps and takes
 
 
-EVERYTHING = frozenset(VERSIONS) - {"ingest", "retrieve"}
-"""Steps of a day where no head is in service."""
+EVERYTHING = frozenset(VERSIONS) - {"ingest", "retrieve", "classify"}
+"""Steps of a day where no head is in service and no alarm switched on."""
 JUDGED = AFTER_SCORES | {"fit"}
 MOTION = [{"name": "handcrafted/appearance"}, {"name": "handcrafted/motion", "stride_s": 0.4}]
 

@@ -127,6 +127,21 @@ def test_failures_are_told_once_and_first() -> None:
     ]
 
 
+@pytest.mark.parametrize("applied", [(), ("retrieve",), ("classify",), ("classify", "retrieve")])
+def test_what_is_applied_is_told_after_the_scores_where_there_is_any(applied: tuple[str, ...]) -> None:
+    receipts = [Receipt(PLACE, step, "", "", "done") for step in applied]
+    told = [item["step"] for item in count_steps(receipts, {})]
+    after = STEPS.index("score") + 1
+    assert told == [*STEPS[:after], *sorted(applied, reverse=True), *STEPS[after:]]
+
+
+def test_what_kept_people_from_being_told_wants_attention_and_fails_no_night(processed: Processed) -> None:
+    told = new_report()
+    told.untold = ["desk: refused"]
+    close_night(processed.workspace, told, EVERYTHING, processed.night.rows, (), 0)
+    assert (told.status, told.attention[0]) == ("complete", "desk: refused")
+
+
 @given(st.lists(st.tuples(st.sampled_from(STEPS[1:]), st.sampled_from(["done", "skipped", "failed", "partial"]))))
 def test_steps_are_counted_by_what_became_of_them(steps: list[tuple[str, str]]) -> None:
     receipts = [Receipt(PLACE, step, "", "", status, seconds=0.5) for step, status in steps]

@@ -1,5 +1,6 @@
 """A file that says which clips are of one source."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from workspace.clip_sets.sources import with_sources
 
 @pytest.fixture
 def clips() -> ClipSet:
-    index = FrameIndex(np.arange(4, dtype=np.int64) * 40_000, np.ones(4, dtype=np.bool_), 40_000)
+    index = FrameIndex(np.arange(4, dtype=np.int64) * 40_000, np.ones(4, dtype=np.bool_), Fraction(1, 25))
     made = [
         LabelledClip(name, Path(name), name.split("/")[0], name, f"content of {name}", index)
         for name in ("fight/a.mp4", "fight/b.mp4", "none/c.mp4", "none/d.mp4")

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.errors import ConfigurationError, UnknownNameError
+from infra.settings import SETTINGS_FILE
 from lake.ledger import RunRow
 from lake.store import rows_of
 from tests.workspace.labelled_site import (
@@ -164,6 +165,17 @@ def test_filters_narrow(site: Workspace, wanted: EventFilter, count: int) -> Non
 def test_an_unknown_head_is_answered_with_the_known_ones(site: Workspace) -> None:
     with pytest.raises(UnknownNameError, match="known: novelty, opening"):
         read_events(site, EventFilter(head="noveltie"))
+
+
+def test_an_alarm_that_has_found_nothing_is_a_known_head(tmp_path: Path) -> None:
+    quiet = labelled_site(tmp_path / "quiet")
+    (quiet.site.root / SETTINGS_FILE).write_text(
+        '[[alarms]]\nname = "fight"\nclassifier = "fights"\n', encoding="utf-8"
+    )
+    alarmed = Workspace(quiet.site.root)
+    assert read_events(alarmed, EventFilter(head="fight")) == []
+    with pytest.raises(UnknownNameError, match=r"known: fight\)"):
+        read_events(alarmed, EventFilter(head="fihgt"))
 
 
 @pytest.mark.parametrize(

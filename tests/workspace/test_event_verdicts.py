@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from infra.errors import ConfigurationError
+from infra.settings import SETTINGS_FILE
 from lake.labels import labels_now
 from lake.verdicts import judged_stretches
 from tests.workspace.labelled_site import CAMPAIGN, DAY, EAST, EAST_ID, LATER_ID, NORTH, START, labelled_site
 from workspace.event_files import EventRow
 from workspace.opened import Workspace
-from workspace.verdicts import say_verdict, take_verdict_back, verdicts_now
+from workspace.verdicts import judged_heads, say_verdict, take_verdict_back, verdicts_now
 
 SECOND = 1_000_000
 
@@ -69,7 +70,7 @@ def test_the_newer_word_counts_and_may_be_taken_back(site: Workspace) -> None:
     assert len(take_verdict_back(site, event(10, 15), "bob")) == 1
     assert verdicts_now(site).of(event(10, 15)) is None
     assert take_verdict_back(site, event(10, 15), "bob") == []
-    assert judged_stretches(site.ledger, EAST, "novelty") == {}
+    assert judged_stretches(site.ledger, camera=EAST, head="novelty") == {}
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,26 @@ def test_what_was_said_of_a_part_later_leaves_the_rest_as_it_was(site: Workspace
     ]
     found = {span: verdicts_now(site).of(event(*span)) for span in ((10, 40), (20, 25), (26, 30))}
     assert [told is not None and told.confirmed for told in found.values()] == [True, False, True]
+
+
+def test_events_of_alarms_have_verdicts_of_their_own(site: Workspace) -> None:
+    settings = site.site.root / SETTINGS_FILE
+    settings.write_text('[[alarms]]\nname = "fight"\nclassifier = "fights"\n', encoding="utf-8")
+    alarmed = Workspace(site.site.root)
+    assert judged_heads(alarmed) == ("novelty", "fight")
+    fight, unusual = event(10, 15, head="fight"), event(10, 15)
+    (said,) = say_verdict(alarmed, fight, False, "ann")
+    assert (said.use_case.camera, said.use_case.region, said.use_case.name) == (EAST, "frame", "fight")
+    say_verdict(alarmed, unusual, True, "bob")
+    found = [verdicts_now(alarmed).of(one) for one in (fight, unusual)]
+    assert [(one.word, one.author) for one in found if one is not None] == [("dismissed", "ann"), ("confirmed", "bob")]
+    assert set(judged_stretches(alarmed.ledger, camera=EAST, head="novelty")) == {"frame"}
+    assert len(take_verdict_back(alarmed, fight, "ann")) == 1
+    assert verdicts_now(alarmed).of(fight) is None
+    assert verdicts_now(alarmed).of(unusual) is not None, "the other head's stands"
+    assert verdicts_now(site).of(fight) is None, "where no alarm is called so, nobody asks"
+    with pytest.raises(ConfigurationError, match=r"novelty head or of an alarm \(novelty, fight\).*one of opening"):
+        say_verdict(alarmed, event(10, 15, head="opening"), True, "ann")
 
 
 def test_only_events_of_the_novelty_head_on_known_footage_take_a_verdict(site: Workspace) -> None:

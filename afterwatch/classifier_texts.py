@@ -1,0 +1,89 @@
+"""What is said of a classifier: how well it does, and what to write into the settings to use it."""
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from afterwatch.options import duration, print_table
+
+if TYPE_CHECKING:
+    from workspace.classifier_fitting import FittedClassifier
+    from workspace.opened import Workspace
+
+
+def plain_name(said: str) -> str:
+    """A name made of what there is."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", said).strip("-._") or "classifier"
+
+
+def number(value: float | None) -> str:
+    """A share as people read it; None is what is not defined."""
+    return "undefined" if value is None else f"{value:.3f}"
+
+
+def tell_fitted(workspace: "Workspace", fitted: "FittedClassifier", embedding_s: float) -> None:
+    """What was made, how good it is, and what to write to use it."""
+    card = fitted.card
+    data = card["data"]
+    clips = ", ".join(f"{count} {label}" for label, count in data["clips"].items())
+    typer.echo(
+        f"{clips}: {data['windows']} windows of {card['window_s']:g} s, {data['sources']} source videos; "
+        f"embedded in {duration(embedding_s)}, then {fitted.seconds_per_epoch:.2f} s an epoch, {card['epochs']} epochs"
+    )
+    if data["left_out"]:
+        more = f", and {len(data['left_out']) - 1} more" if len(data["left_out"]) > 1 else ""
+        typer.echo(f"left out: {data['left_out'][0]}{more}")
+    if card["remark"]:
+        typer.echo(card["remark"])
+    for class_name in card["classes"]:
+        tell_metrics(card, class_name)
+    state = "in service" if fitted.serves else f"a candidate; afterwatch models promote {fitted.name} {fitted.version}"
+    typer.echo(f"\nclassifier {fitted.name} {fitted.version}: {state}\n")
+    typer.echo("To let the night raise alarms, write into afterwatch.toml:\n")
+    typer.echo(_toml(workspace, fitted))
+
+
+def tell_metrics(card: dict[str, Any], class_name: str) -> None:
+    """How well a class is told apart in clips that were held out, as a table."""
+    told, point = card["metrics"][class_name], card["thresholds"][class_name]
+    rows = [
+        (what, threshold, *(number(told[at][metric]) for metric in ("precision", "recall", "f1", "f2", "accuracy")))
+        for what, threshold, at in (
+            ("0.5", "0.500", "half"),
+            (f"{point['criterion']}, chosen inside each fold", _spread(told["inside"]["thresholds"]), "inside"),
+            (f"{point['criterion']}, chosen on these clips: recommended", f"{point['threshold']:.3f}", "recommended"),
+        )
+    ]
+    title = f"\n{class_name}: AUC {number(told['auc'])}, average precision {number(told['average_precision'])}, in clips of other source videos"
+    print_table(("threshold by", "threshold", "precision", "recall", "F1", "F2", "accuracy"), rows, title)
+
+
+def _toml(workspace: "Workspace", fitted: "FittedClassifier") -> str:
+    """Settings that are not there yet: encoders, sampling, alarms."""
+    from infra.settings import AtRate
+
+    card, settings = fitted.card, workspace.settings
+    there = {planned.spec.space for planned in workspace.encoders}
+    parts = [
+        f"[[encoders]]\nname = {json.dumps(item['encoder'], ensure_ascii=False)}"
+        for item in card["inputs"]
+        if item["space"] not in there
+    ]
+    rate_hz, sampling = card["frame_rate_hz"], settings.sampling
+    if rate_hz is not None and not (isinstance(sampling, AtRate) and sampling.rate_hz == rate_hz):
+        parts.append(f'[sampling]\npolicy = "rate"\nrate_hz = {rate_hz:g}')
+    taken = {settings.novelty.name, *(alarm.name for alarm in settings.alarms)}
+    for class_name in card["classes"]:
+        name = plain_name(class_name if class_name not in taken else f"{fitted.name}-{class_name}")
+        lines = [f"name = {json.dumps(name, ensure_ascii=False)}", f"classifier = {json.dumps(fitted.name)}"]
+        if len(card["classes"]) > 1:
+            lines.append(f"class_name = {json.dumps(class_name, ensure_ascii=False)}")
+        parts.append("\n".join(["[[alarms]]", *lines]))
+    return "\n\n".join(parts)
+
+
+def _spread(values: list[float | None]) -> str:
+    known = sorted(value for value in values if value is not None)
+    return f"{known[0]:.3f} to {known[-1]:.3f}" if known else "none"

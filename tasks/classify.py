@@ -1,0 +1,226 @@
+"""Classify: apply the classes of [[alarms]] to a camera's day, and make alarms of where they are found.
+
+A classifier reads what the night has embedded: nothing is decoded, and no network is loaded.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from prefect import task
+
+from infra.alarm_settings import AlarmTable
+from infra.errors import LakeError
+from lake.schema import TABLES
+from lake.vectors import Embeddings, read_embeddings
+from models.events import Event, EventRule, find_events
+from models.heads.classifier import ClassifierHead
+from models.windows import Rows, Windows, grid_windows, joined
+from tasks.alarms import STEP
+from tasks.plan import AlarmPlan, AlarmRegion, DayPlan, DaySteps, Recording
+from tasks.receipts import Receipt, reason_of
+from tasks.rows import MICROSECOND, event_row, score_rows, write_rows
+from workspace.classifiers import find_classifier, load_head
+from workspace.clip_vectors import Inputs
+from workspace.indexes import load_index
+from workspace.opened import Workspace
+
+POSITION = ("recording_id", "index", "from_us", "to_us", "taken_at")
+"""Columns that place a window in its recording and in true time."""
+
+
+@task(task_run_name="classify {label}", persist_result=False)
+def classify(root: str, label: str, days: Sequence[tuple[DayPlan, DaySteps]]) -> list[Receipt]:
+    """Apply the alarms of one camera to its days."""
+    workspace = Workspace(root)
+    return [receipt for day, steps in days for receipt in classify_day(workspace, day, steps)]
+
+
+def classify_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Receipt]:
+    """The task's work for one day, without an orchestrator; what exists is not made again."""
+    receipts = [
+        Receipt(day.place, step.name, step.scope, step.key, "skipped", message=step.remark)
+        for step in steps.retired
+        if step.name == STEP
+    ]
+    for plan in steps.alarms:
+        step, began = plan.step, time.perf_counter()
+        status, rows, message = "skipped", 0, step.remark
+        if not step.exists:
+            try:
+                (rows, message), status = _apply(workspace, day, plan), "done"
+            except Exception as error:  # noqa: BLE001 — one alarm must not stop the others: it is reported, and tried again
+                status, message = "failed", reason_of(error)
+        outputs = step.outputs if status != "failed" else ()
+        seconds = time.perf_counter() - began
+        receipts.append(
+            Receipt(
+                day.place, step.name, step.scope, step.key, status, outputs, step.inputs, rows, seconds, 0.0, message
+            )
+        )
+    return receipts
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """A region of the day, scored.
+
+    Attributes:
+        windows: in order of time.
+        probabilities: float32 (N,), of the alarm's class in each window.
+        threshold: above which a window counts.
+        events: what is found above it.
+        left_out: windows beside these that some input has no vector of.
+    """
+
+    region: str
+    windows: Embeddings
+    probabilities: NDArray[np.float32]
+    threshold: float
+    events: list[Event]
+    left_out: int
+
+
+def _apply(workspace: Workspace, day: DayPlan, plan: AlarmPlan) -> tuple[int, str]:
+    """Write scores and events of one alarm; returns the rows of scores, and what there is to know."""
+    scored: list[_Scored] = []
+    if plan.regions and plan.threshold is not None:
+        found = find_classifier(workspace, plan.classifier, plan.version)
+        head, inputs = load_head(workspace, found), Inputs.from_card(found.card)
+        column = head.classes.index(plan.class_name)
+        rule = _rule(workspace, plan.step.scope, plan.threshold)
+        scored = [_score(workspace, day, region, inputs, head, column, rule) for region in plan.regions]
+    parts = [_score_rows(day, plan, item) for item in scored]
+    scores = pa.concat_tables(parts) if parts else TABLES["scores"].schema.empty_table()
+    # Events first: scores that are there mean that the step is done.
+    write_rows(workspace.store, plan.step.outputs[1], "events", day.place, _event_rows(day, plan, scored))
+    workspace.store.write_table(plan.step.outputs[0], scores)
+    return scores.num_rows, "; ".join(part for part in (plan.suspended, *map(_left_out, scored)) if part)
+
+
+def _rule(workspace: Workspace, name: str, threshold: float) -> EventRule:
+    table: AlarmTable = next(table for table in workspace.settings.alarms if table.name == name)
+    return EventRule(threshold, minimum_s=table.minimum_s, merge_gap_s=table.merge_gap_s, smooth_s=table.smooth_s)
+
+
+def _score(
+    workspace: Workspace,
+    day: DayPlan,
+    region: AlarmRegion,
+    inputs: Inputs,
+    head: ClassifierHead,
+    column: int,
+    rule: EventRule,
+) -> _Scored:
+    embedded = [read_embeddings(workspace.store, paths) for paths in region.embeddings]
+    windows, left_out = _windows(workspace, day, inputs, embedded)
+    if len(windows) and windows.vectors.shape[1] != head.dimension:
+        raise LakeError(
+            f"the vectors of region {region.name} have {windows.vectors.shape[1]} values, and the classifier takes "
+            f"{head.dimension}; fit it again on the encoders as they are"
+        )
+    probabilities = np.empty(0, np.float32)
+    if len(windows):
+        probabilities = head.probabilities(windows.vectors)[:, column]
+    events = find_events(windows.from_us, windows.to_us, probabilities, rule)
+    return _Scored(region.name, windows, probabilities, rule.threshold, events, left_out)
+
+
+def _windows(
+    workspace: Workspace, day: DayPlan, inputs: Inputs, embedded: Sequence[Embeddings]
+) -> tuple[Embeddings, int]:
+    """The windows of a region's day that every input has vectors of, in order of time, and how many lack some.
+
+    Recording by recording, as in training: no window reaches over the end of one, also where two overlap.
+    """
+    parts: list[Embeddings] = []
+    left_out = 0
+    by_recording = [_by_recording(one) for one in embedded]
+    nothing = [one.take(np.empty(0, np.int64)) for one in embedded]
+    for recording in {shard.recording.recording_id: shard.recording for shard in day.shards}.values():
+        mine = [one.get(recording.recording_id, none) for one, none in zip(by_recording, nothing, strict=True)]
+        own = None if inputs.window_item is None else mine[inputs.items.index(inputs.window_item)]
+        if own is None:
+            extent_us = load_index(workspace.store, recording.recording_id).extent_us
+            windows = grid_windows(extent_us, inputs.window_s, inputs.stride_s)
+        else:
+            windows = own.column("from_us"), own.column("to_us")
+        left_out += len(windows[0])
+        if not all(map(len, mine)):
+            continue
+        of_inputs = [
+            (item.pooling, Rows(one.column("from_us"), one.column("to_us"), one.vectors))
+            for item, one in zip(inputs.items, mine, strict=True)
+        ]
+        kept, vectors = joined(of_inputs, windows)
+        left_out -= len(kept)
+        rows = _grid_rows(mine[0], recording, windows) if own is None else own.rows.select(POSITION)
+        parts.append(Embeddings(vectors, rows.take(kept)))
+    filled = [part for part in parts if len(part)]
+    if not filled:
+        return Embeddings(np.empty((0, 0), np.float32), _position_rows([], [], [], [], [])), left_out
+    vectors = np.concatenate([part.vectors for part in filled])
+    whole = Embeddings(vectors, pa.concat_tables([part.rows for part in filled]))
+    return whole.take(np.lexsort((whole.column("index"), whole.from_us))), left_out
+
+
+def _by_recording(embeddings: Embeddings) -> dict[str, Embeddings]:
+    """What is there of each recording."""
+    owners = embeddings.rows["recording_id"].combine_chunks().dictionary_encode()
+    codes = np.asarray(owners.indices)
+    return {
+        name: embeddings.take(np.flatnonzero(codes == code)) for code, name in enumerate(owners.dictionary.to_pylist())
+    }
+
+
+def _grid_rows(vectors: Embeddings, recording: Recording, windows: Windows) -> pa.Table:
+    """Rows of windows that are nobody's snippet: each is placed by its own span, and by the first picture in it."""
+    middles = (vectors.column("from_us") + vectors.column("to_us")) // 2
+    first = np.minimum(np.searchsorted(middles, windows[0]), len(middles) - 1)
+    taken_at = [recording.started_at + int(at) * MICROSECOND for at in windows[0]]
+    return _position_rows([recording.recording_id] * len(first), vectors.column("index")[first], *windows, taken_at)
+
+
+def _position_rows(
+    recording_ids: Sequence[str], index: Any, from_us: Any, to_us: Any, taken_at: Sequence[datetime]
+) -> pa.Table:
+    schema = pa.schema([TABLES["scores"].schema.field(name) for name in POSITION])
+    columns = (recording_ids, index, from_us, to_us, taken_at)
+    return pa.Table.from_arrays(
+        [pa.array(column, type=field.type) for column, field in zip(columns, schema, strict=True)], schema=schema
+    )
+
+
+def _score_rows(day: DayPlan, plan: AlarmPlan, scored: _Scored) -> pa.Table:
+    told = {
+        "score": scored.probabilities,
+        "probability": scored.probabilities,
+        "normalised": [None] * len(scored.windows),
+        "flagged": scored.probabilities > scored.threshold,
+    }
+    return score_rows(day.place, scored.windows, plan.step.scope, plan.version, scored.region, told)
+
+
+def _event_rows(day: DayPlan, plan: AlarmPlan, scored: Sequence[_Scored]) -> list[dict[str, Any]]:
+    """Every event is an alarm; the most probable is the first of the day, whatever its region."""
+    found = [(item, event) for item in scored for event in item.events]
+    found.sort(key=lambda one: (-one[1].peak_score, one[1].from_us, one[0].region))
+    rows = []
+    for rank, (item, event) in enumerate(found, start=1):
+        named = (plan.step.scope, plan.version, item.region)
+        told = event_row(day.place, item.windows, *named, event, item.threshold)
+        rows.append({**told, "rank": rank, "alarm": True, "deviations": None})
+    return rows
+
+
+def _left_out(scored: _Scored) -> str:
+    """What there is to know of windows that could not be judged."""
+    if not scored.left_out:
+        return ""
+    whole = scored.left_out + len(scored.windows)
+    return f"region {scored.region}: {scored.left_out} of {whole} windows lack a vector of some encoder"
