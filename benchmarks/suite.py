@@ -7,6 +7,7 @@ others use too, a ratio of neighbours holds where a time does not.
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.classifier import run_classifier
 from benchmarks.decoding import run_decode
 from benchmarks.idle import run_idle
 from benchmarks.novelty import run_novelty
@@ -31,6 +32,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "search": run_search,
     "retrieval": run_retrieval,
     "novelty": run_novelty,
+    "classifier": run_classifier,
 }
 ALL = "all"
 

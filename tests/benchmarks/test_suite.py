@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import suite
 from benchmarks.child import peak_bytes
+from benchmarks.classifier import run_classifier
 from benchmarks.clips import KEY_EVERY, RATE_HZ, Clip, recording
 from benchmarks.decoding import run_decode
 from benchmarks.novelty import run_novelty
@@ -26,7 +27,19 @@ QUIET = Report(quiet=True)
 
 
 def test_every_benchmark_of_the_documentation_is_there() -> None:
-    told = {"decode", "pass", "network", "fan-in", "peer", "scale", "idle", "search", "retrieval", "novelty"}
+    told = {
+        "decode",
+        "pass",
+        "network",
+        "fan-in",
+        "peer",
+        "scale",
+        "idle",
+        "search",
+        "retrieval",
+        "novelty",
+        "classifier",
+    }
     assert set(suite.BENCHMARKS) == told
 
 
@@ -140,3 +153,10 @@ def test_peak_memory_is_this_process_s_and_never_falls() -> None:
     del block
     assert raised >= 100_000_000
     assert min(raised, peak_bytes()) >= 0.99 * max(raised, before)  # the system counts pages in lots
+
+
+def test_what_an_alarm_costs_is_told_of_encoder_head_and_training() -> None:
+    ratios = run_classifier(QUIET, TINY, snippets=1, epochs=1, rounds=1)
+    assert [ratio.target for ratio in ratios] == ["<= 2", "<= 0.05", "<= 2"]
+    assert all(ratio.value > 0 for ratio in ratios)
+    assert "handcrafted/action" in ratios[0].name and "MLPClassifier" in ratios[2].name
