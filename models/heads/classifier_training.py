@@ -9,7 +9,8 @@ On one machine the same samples, settings and seeds give the same head to the la
 small, and a GPU would wait for its kernels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from statistics import median
 from time import perf_counter
@@ -179,7 +180,7 @@ def train_classifier(
     check_classes(samples)
     if validation is not None:
         check_apart(samples, validation)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(settings.seed)
         offset, scale = _standardisation(samples.vectors)
         network = HeadNetwork.begun(settings, torch.from_numpy(offset), torch.from_numpy(scale), len(samples.classes))
@@ -189,6 +190,17 @@ def train_classifier(
                 running.epoch()
             return TrainedHead(network.head(samples.classes), settings.epochs, settings.epochs, ())
         return _stopped_early(settings, running, _Windows.of(network, validation), samples.classes)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Steps of ten windows are too small to share: on a busy machine threads that wait for one another take ten times as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def score_clips(head: ClassifierHead, samples: ClassifierSamples) -> Scores:

@@ -209,6 +209,19 @@ def test_the_same_seed_gives_the_same_head_to_the_last_bit_and_another_does_not(
     assert not np.array_equal(heads[0]["layer0.weight"], heads[2]["layer0.weight"])
 
 
+def test_the_number_of_threads_decides_nothing_and_is_left_as_it_was() -> None:
+    samples, before = made_samples(), torch.get_num_threads()
+    made = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            made.append(train_classifier(QUICK, samples).head.to_arrays())
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert all(np.array_equal(made[0][name], made[1][name]) for name in made[0])
+
+
 def test_training_leaves_the_random_numbers_of_others_alone() -> None:
     torch.manual_seed(1)
     wanted = torch.rand(1)
