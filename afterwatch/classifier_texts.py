@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -27,9 +28,11 @@ def tell_fitted(workspace: "Workspace", fitted: "FittedClassifier", embedding_s:
     """What was made, how good it is, and what to write to use it."""
     card = fitted.card
     data = card["data"]
-    clips = ", ".join(f"{count} {label}" for label, count in data["clips"].items())
+    clips = ", ".join(f"{some} {label}" for label, some in data["clips"].items())
+    of_clips = data["windows_per_clip"]
     typer.echo(
-        f"{clips}: {data['windows']} windows of {card['window_s']:g} s, {data['sources']} source videos; "
+        f"{clips}: {data['windows']} windows of {card['window_s']:g} s, {of_clips['fewest']} to {of_clips['most']} a clip, "
+        f"{data['sources']} source videos; "
         f"embedded in {duration(embedding_s)}, then {fitted.seconds_per_epoch:.2f} s an epoch, {card['epochs']} epochs"
     )
     if data["left_out"]:
@@ -48,16 +51,24 @@ def tell_fitted(workspace: "Workspace", fitted: "FittedClassifier", embedding_s:
 def tell_metrics(card: dict[str, Any], class_name: str) -> None:
     """How well a class is told apart in clips that were held out, as a table."""
     told, point = card["metrics"][class_name], card["thresholds"][class_name]
+    recommended = f"{point['threshold']:.3f}"
     rows = [
         (what, threshold, *(number(told[at][metric]) for metric in ("precision", "recall", "f1", "f2", "accuracy")))
         for what, threshold, at in (
             ("0.5", "0.500", "half"),
             (f"{point['criterion']}, chosen inside each fold", _spread(told["inside"]["thresholds"]), "inside"),
-            (f"{point['criterion']}, chosen on these clips: recommended", f"{point['threshold']:.3f}", "recommended"),
+            (f"{point['criterion']}, chosen on these clips: recommended", recommended, "recommended"),
+            ("the recommended one, above it in any window, as the night counts", recommended, "night"),
         )
+        if at in told  # cards that were written before there was a row for the night stay readable
     ]
     title = f"\n{class_name}: AUC {number(told['auc'])}, average precision {number(told['average_precision'])}, in clips of other source videos"
     print_table(("threshold by", "threshold", "precision", "recall", "F1", "F2", "accuracy"), rows, title)
+    if "night" in told and told["night"]["normal_windows_above"] is not None:
+        typer.echo(
+            f"{100 * told['night']['normal_windows_above']:.1f} % of the windows of normal clips are above the recommended "
+            "threshold"
+        )
 
 
 def _toml(workspace: "Workspace", fitted: "FittedClassifier") -> str:
@@ -76,12 +87,22 @@ def _toml(workspace: "Workspace", fitted: "FittedClassifier") -> str:
         parts.append(f'[sampling]\npolicy = "rate"\nrate_hz = {rate_hz:g}')
     taken = {settings.novelty.name, *(alarm.name for alarm in settings.alarms)}
     for class_name in card["classes"]:
-        name = plain_name(class_name if class_name not in taken else f"{fitted.name}-{class_name}")
+        name = _alarm_name(fitted.name, class_name, taken)
+        taken.add(name)
         lines = [f"name = {json.dumps(name, ensure_ascii=False)}", f"classifier = {json.dumps(fitted.name)}"]
         if len(card["classes"]) > 1:
             lines.append(f"class_name = {json.dumps(class_name, ensure_ascii=False)}")
         parts.append("\n".join(["[[alarms]]", *lines]))
     return "\n\n".join(parts)
+
+
+def _alarm_name(classifier: str, class_name: str, taken: set[str]) -> str:
+    """The class's name, with the classifier's before it or a number behind it where something is called so already."""
+    plain = plain_name(class_name)
+    longer = plain_name(f"{classifier}-{plain}")
+    return next(
+        name for name in chain((plain, longer), (f"{longer}-{number}" for number in count(2))) if name not in taken
+    )
 
 
 def _spread(values: list[float | None]) -> str:

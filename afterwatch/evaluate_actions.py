@@ -89,17 +89,33 @@ def _report(
     device: str,
     progress: Callable[[str, float, float], None],
 ) -> "RecognitionReport":
-    """Networks share one decode pass; each classifier has its own, for it looks at clips as the night does."""
+    """Networks share one decode pass but for those of alarm classes, to which other clips are normal; each classifier has
+    its own, for it looks at clips as the night does."""
     from evaluation.protocols.action_recognition import RecognitionReport, run_action_recognition
-    from evaluation.protocols.measured_classifiers import measure_classifier
+    from evaluation.protocols.measured_classifiers import AlarmRecogniser, measure_classifier, told_apart
     from workspace.opened import Workspace
 
     name = data.resolve().name
+    of_alarms = [one for one in contenders if isinstance(one.recogniser, AlarmRecogniser)]
+    others = [one for one in contenders if one not in of_alarms]
     report = (
-        run_action_recognition(name, clip_set, contenders, progress=progress)
-        if contenders
+        run_action_recognition(name, clip_set, others, progress=progress)
+        if others
         else RecognitionReport(name, clip_set, (), clip_set.left_out, ())
     )
+    for network in of_alarms:
+        apart = told_apart(clip_set, network.recogniser.name, network.classes)
+        own = run_action_recognition(name, apart, [network], progress=progress)
+        crops = (
+            f"{network.recogniser.name} was fine-tuned on whole pictures squashed to its size, and is shown crops here, as "
+            "other networks are; a --classifier on it sees what it sees at night."
+        )
+        report = replace(
+            report,
+            networks=(*report.networks, *own.networks),
+            left_out=tuple(dict.fromkeys((*report.left_out, *own.left_out))),
+            notes=tuple(dict.fromkeys((*report.notes, *own.notes, crops))),
+        )
     for one in dict.fromkeys(classifiers):
         called, _, version = one.partition("/")
         measured, problems = measure_classifier(
@@ -119,23 +135,31 @@ def _contenders(
     clip_set: "ClipSet",
     device: str,
 ) -> "list[Contender]":
+    """The networks; one that was fine-tuned here has the classes of its card, and is refused clips that it has seen."""
     from evaluation.protocols.action_recognition import Contender
+    from evaluation.protocols.measured_classifiers import AlarmRecogniser, classes_of, refuse_seen
     from infra.weights import read_weights
+    from lake.registry import Registry
+    from models.encoders.lookup import find_weights
     from models.encoders.specs import describe
     from models.networks.build import build_network, multiply_adds, parameter_count
     from models.recognition.flow import flow_of
     from models.recognition.recogniser import Recogniser
+    from workspace.finetuning import card_of, contents_seen
 
-    known = read_weights(site / "weights")
+    known, registry = read_weights(site / "weights"), Registry(site / "models")
     contenders = []
     for name in dict.fromkeys(names):
-        weights = known.get(name) or known.get(f"{name}/local")
+        weights = find_weights(known, name)
         spec = describe(name, weights)
+        refuse_seen(spec.name, contents_seen(registry, [spec]), clip_set)
         flow = flow_of(spec, weights, clips=clips, crops=crops)
         network = build_network(spec, weights)
         cost, size = multiply_adds(network, (flow.frames, flow.crop_px, flow.crop_px)), parameter_count(network)
-        recogniser = Recogniser(spec, network, flow, device=device)
-        contenders.append(Contender(recogniser, tuple(named or sorted(clip_set.classes)), size, cost))
+        card = card_of(registry, spec)
+        recogniser = (Recogniser if card is None else AlarmRecogniser)(spec, network, flow, device=device)
+        classes = tuple(named or sorted(clip_set.classes)) if card is None else classes_of(card)
+        contenders.append(Contender(recogniser, classes, size, cost))
     return contenders
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from afterwatch.head_options import (
+    DEFAULT_ENCODER,
     BatchOption,
     ClassWeightsOption,
     DropoutOption,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from evaluation.protocols.classification import ClassificationReport
     from models.encoders.base import Encoder
 
-DEFAULT_ENCODER = "handcrafted/action"
 FOLDS = 5
 NAME = "classifier"
 EXAMPLE = (
@@ -143,6 +143,7 @@ def _combinations(site: Path, said: Sequence[str]) -> "list[list[Encoder]]":
     from infra.errors import ConfigurationError
     from infra.weights import read_weights
     from models.encoders.build import build
+    from models.encoders.lookup import find_weights
     from models.encoders.specs import describe
 
     known = read_weights(site / "weights")
@@ -154,7 +155,7 @@ def _combinations(site: Path, said: Sequence[str]) -> "list[list[Encoder]]":
             raise ConfigurationError(f'--encoder "{words}" names an encoder twice; name each once')
         for part in parts:
             if part not in loaded:
-                weights = known.get(part) or known.get(f"{part}/local")
+                weights = find_weights(known, part)
                 loaded[part] = build(describe(part, weights), weights)
         found.append([loaded[part] for part in parts])
     return found

@@ -8,6 +8,7 @@ import typer
 
 from afterwatch.classifier_texts import plain_name, tell_fitted
 from afterwatch.head_options import (
+    DEFAULT_ENCODER,
     BatchOption,
     ClassWeightsOption,
     DropoutOption,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from workspace.clip_vectors import Inputs
     from workspace.opened import Workspace
 
-DEFAULT_ENCODER = "handcrafted/action"
 EXAMPLE = "Example: afterwatch fit classifier --data fights --site site"
 
 
@@ -142,17 +142,16 @@ def fit_classifier(
     where = None if finetune is None else _finetuning_device(workspace, names, finetune, device)
     who = author or getpass.getuser()
     with progress_bars(quiet=as_json) as progress:
-        clip_set = fitting.training_part(
-            read_clip_set(
-                folder,
-                layout,
-                suffixes=workspace.settings.footage.suffixes,
-                official_list=official_list,
-                source=source,
-                progress=progress,
-            )
+        clip_set = read_clip_set(
+            folder,
+            layout,
+            suffixes=workspace.settings.footage.suffixes,
+            official_list=official_list,
+            source=source,
+            progress=progress,
         )
-        clip_set = clip_set if sources is None else with_sources(clip_set, sources)
+        # A list of sources may name clips of the test side as well.
+        clip_set = fitting.training_part(clip_set if sources is None else with_sources(clip_set, sources))
         classes = clip_set.alarm_classes(alarm or [])
         if finetune is not None and where is not None:
             spec, weights = _described(workspace, names[0])
@@ -173,6 +172,7 @@ def fit_classifier(
                 ),
                 device=where,
                 author=who,
+                head_folds=folds,
                 restart=restart,
                 progress=progress,
             )

@@ -8,6 +8,9 @@ import typer
 if TYPE_CHECKING:
     from models.heads.classifier import ClassifierSettings
 
+DEFAULT_ENCODER = "handcrafted/action"
+"""Whose vectors a head is trained on where none is named."""
+
 PublishedOption = Annotated[
     bool, typer.Option("--published", help="Begin with the settings of the lab this follows, not with ours.")
 ]

@@ -60,7 +60,7 @@ def notify(
                 typer.echo(f"events that count as told now: {count}")
             return
         outcome: NotifyOutcome = send_pending(workspace, channels)
-    told = {"sent": outcome.sent, "digests": outcome.digests, "waiting": outcome.waiting}
+    told = {"sent": outcome.sent, "digests": outcome.digests, "waiting": outcome.waiting, "held": outcome.held}
     _finish({**told, "failed": list(outcome.failed)}, as_json, "messages")
 
 
@@ -81,23 +81,26 @@ def _send_tests(workspace: "Workspace", channels: "Sequence[Channel]") -> dict[s
 
 
 def _tell_plan(workspace: "Workspace", channels: "Sequence[Channel]", as_json: bool) -> None:
+    from workspace.known_recordings import KnownRecordings
     from workspace.notifications.pending import events_to_tell
     from workspace.notifications.sending import planned_messages
 
-    events, messages, waiting = events_to_tell(workspace), [], 0
+    events, known = events_to_tell(workspace), KnownRecordings(workspace.ledger)
+    messages, waiting, held = [], 0, 0
     for channel in channels:
-        mine, left = planned_messages(workspace, channel.name, events)
-        messages += [_told_message(channel.name, message) for message in mine]
-        waiting += left
+        plan = planned_messages(workspace, channel.name, events, known)
+        messages += [_told_message(channel.name, message) for message in plan.messages]
+        waiting += plan.waiting
+        held += len(plan.held)
     if as_json:
-        print_json({"messages": messages, "waiting": waiting})
+        print_json({"messages": messages, "waiting": waiting, "held": held})
         return
     rows = [
         (one["channel"], len(one["events"]), "yes" if one["keyframe"] else "no", one["subject"]) for one in messages
     ]
     if rows:
         print_table(("channel", "events", "keyframe", "subject"), rows)
-    typer.echo(f"messages that would be sent now: {len(rows)}{_waiting(waiting)}")
+    typer.echo(f"messages that would be sent now: {len(rows)}{_left(waiting, held)}")
 
 
 def _told_message(channel: str, message: "Message") -> dict[str, Any]:
@@ -107,19 +110,20 @@ def _told_message(channel: str, message: "Message") -> dict[str, Any]:
         "kind": message.kind,
         "subject": message.subject,
         "keyframe": message.picture is not None,
-        "events": [shown.event.event_id for shown in message.events],
+        "events": [event.event_id for event in message.told],
     }
 
 
-def _waiting(events: int) -> str:
-    return f"; events that wait for the next hour: {events}" if events else ""
+def _left(waiting: int, held: int) -> str:
+    parts = (("events that wait for the next hour", waiting), ("events that wait for their picture", held))
+    return "".join(f"; {what}: {events}" for what, events in parts if events)
 
 
 def _finish(told: dict[str, Any], as_json: bool, what: str) -> None:
     if as_json:
         print_json(told)
     else:
-        typer.echo(f"{what} sent: {told['sent']}{_waiting(told.get('waiting', 0))}")
+        typer.echo(f"{what} sent: {told['sent']}{_left(told.get('waiting', 0), told.get('held', 0))}")
         for line in told["failed"]:
             typer.echo(f"failed: {line}")
     if told["failed"]:

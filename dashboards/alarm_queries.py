@@ -7,7 +7,6 @@ import pandas as pd
 
 from dashboards.event_rows import RANKED_COLUMNS, Ranked, ranked
 from dashboards.snapshot import LakeReader
-from lake.deliveries import Delivery, ToldEvent, deliveries_of
 from workspace.event_files import EventRow
 
 
@@ -78,29 +77,4 @@ def probabilities(lake: LakeReader, event: EventRow, around: timedelta) -> pd.Da
             event.started_at - around,
             event.ended_at + around,
         ),
-    )
-
-
-def told_of(deliveries: Sequence[Delivery], event: EventRow) -> list[Delivery]:
-    """The deliveries that told an event, or told it as it stood before its edges moved."""
-    return deliveries_of(deliveries, _as_told(event))
-
-
-def same_now(deliveries: Sequence[Delivery], events: Sequence[Ranked], event_id: str) -> Ranked | None:
-    """What became of an event that a message linked to: the one that is there at its place and time now, if any is."""
-    told = next((delivery.event for delivery in deliveries if delivery.event.event_id == event_id), None)
-    if told is None:
-        return None
-    return next((one for one in events if told.is_same(_as_told(one.event))), None)
-
-
-def _as_told(event: EventRow) -> ToldEvent:
-    return ToldEvent(
-        event.event_id,
-        event.head,
-        event.campaign,
-        event.camera,
-        event.region,
-        event.started_at,
-        event.ended_at,
     )

@@ -48,6 +48,12 @@ def anomaly_campaigns(lake: LakeReader, head: str) -> list[str]:
     return [str(name) for name in rows["campaign"]]
 
 
+def campaign_of(lake: LakeReader, head: str, event_id: str) -> str | None:
+    """The campaign of one of a head's events; None where there is no such event."""
+    rows = lake.rows("SELECT campaign FROM events WHERE head = ? AND event_id = ? LIMIT 1", (head, event_id))
+    return str(rows["campaign"][0]) if len(rows) else None
+
+
 def ranked_events(lake: LakeReader, head: str, campaign: str) -> list[Ranked]:
     """A head's events of all cameras and days of a campaign, the most unusual first.
 

@@ -24,7 +24,7 @@ ROUND = 0.05
 DIGITS = 4
 FAINTEST, STRONGEST = 20, 130
 """Opacity of a cell of the confusion matrix that holds nothing, and all, of its row; of 255."""
-TRIED, IN_USE = "this threshold", "in use"
+TRIED, IN_USE, CANDIDATES = "this threshold", "in use", "the candidate’s own"
 
 
 @dataclass(frozen=True)

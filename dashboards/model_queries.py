@@ -7,14 +7,9 @@ from typing import Any
 
 from dashboards.snapshot import LakeReader
 from lake.ledger import Ledger
-from lake.promotions import in_service, promote, retire
+from lake.promotions import in_service
 from lake.registry import CARD, Registry
-from workspace.classifiers import EVERY_CAMERA
-from workspace.classifiers import KIND as CLASSIFIER
-from workspace.training import KIND as RETRIEVAL
-
-SERVED = (CLASSIFIER, RETRIEVAL)
-"""Kinds of which people put one version into service; of the others, nights and settings say which they use."""
+from workspace.serving import SERVING
 
 
 @dataclass(frozen=True)
@@ -38,7 +33,7 @@ class Model:
     @property
     def state(self) -> str:
         """`in service` or `candidate`; `kept` of a kind that people put into no service."""
-        if self.kind not in SERVED:
+        if self.kind not in SERVING:
             return "kept"
         return "in service" if self.serving else "candidate"
 
@@ -61,7 +56,7 @@ def names_by_kind(registry: Registry) -> dict[str, dict[str, list[str]]]:
 
 def serving_versions(ledger: Ledger, kind: str) -> dict[str, str]:
     """Version in service of each name of a kind."""
-    return in_service(ledger, kind) if kind in SERVED else {}
+    return in_service(ledger, kind) if kind in SERVING else {}
 
 
 def read_model(registry: Registry, kind: str, name: str, version: str) -> Model:
@@ -89,18 +84,3 @@ def use_of(lake: LakeReader, version: str) -> Use:
     )
     nights = int(rows["nights"][0])
     return Use(nights, rows["newest"][0] if nights else None)
-
-
-def serve_version(ledger: Ledger, model: Model, author: str) -> None:
-    """Put a version into service in place of any other."""
-    promote(ledger, model.kind, model.name, model.version, author, camera_of(model))
-
-
-def retire_name(ledger: Ledger, model: Model, author: str) -> None:
-    """Take whatever version of a model serves out of service."""
-    retire(ledger, model.kind, model.name, author, camera_of(model))
-
-
-def camera_of(model: Model) -> str:
-    """Camera that a model serves, as the ledger names it; that of a classifier is every one that an alarm names."""
-    return EVERY_CAMERA if model.kind == CLASSIFIER else str(model.card["use_case"]["camera"])

@@ -28,6 +28,7 @@ class Night:
         ingest: counts of files by what became of them.
         problems: columns path, status, reason.
         attention: what a person should look at, in words.
+        alarms_by_head: alarms that each head raised on the days it accounts for; empty where the run does not say.
         readable: whether the closing row could be read; where not, only status and times are known.
     """
 
@@ -41,6 +42,7 @@ class Night:
     ingest: Mapping[str, int] = field(default_factory=dict)
     problems: pd.DataFrame = field(default_factory=pd.DataFrame)
     attention: tuple[str, ...] = ()
+    alarms_by_head: Mapping[str, int] = field(default_factory=dict)
     readable: bool = True
 
     @property
@@ -138,9 +140,10 @@ def night(lake: LakeReader, run_id: str | None = None) -> Night | None:
         decoded_s=_number(told.get("decoded_s")),
         steps=_frame(told.get("steps"), ("step", "done", "skipped", "failed", "seconds")),
         coverage=_coverage(told.get("coverage")),
-        ingest={name: int(value) for name, value in (ingest or {}).items() if isinstance(value, int)},
+        ingest=_counts(ingest),
         problems=_frame((ingest or {}).get("problems"), ("path", "status", "reason")),
         attention=tuple(str(line) for line in told.get("attention") or ()),
+        alarms_by_head=_counts(told.get("alarms_by_head")),
     )
 
 
@@ -189,6 +192,10 @@ def _status(closing: Any, closed_as: Any) -> str:
         known = {"done": "complete", "skipped": "complete", "partial": "partial", "failed": "failed"}
         return str(told.get("status") or known.get(closed_as, closed_as))
     return "open"
+
+
+def _counts(told: Any) -> dict[str, int]:
+    return {name: value for name, value in told.items() if isinstance(value, int)} if isinstance(told, dict) else {}
 
 
 def _number(value: Any) -> float:

@@ -1,16 +1,15 @@
 """What a comparison of recognition networks prints: Markdown for people, CSV and JSON for programs."""
 
-import csv
-import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from evaluation.anomaly_tables import shown
+from evaluation.csv_text import csv_text
 from evaluation.markdown import table
-from evaluation.protocols.action_recognition import PROTOCOL, Entry, Measured, RecognitionReport
+from evaluation.protocols.action_recognition import PAIRED_CLIPS, PROTOCOL, Entry, Measured, RecognitionReport
 
 TITLES = (
     "network",
@@ -54,7 +53,7 @@ def to_csv(report: RecognitionReport) -> str:
     for one in report.results:
         numbers = (f"{value:.6g}" if math.isfinite(value) else "" for value in (one.value, one.low, one.high))
         rows.append((one.name, one.metric, *numbers, one.n))
-    return _csv(("name", "metric", "value", "low", "high", "n"), rows)
+    return csv_text(("name", "metric", "value", "low", "high", "n"), rows)
 
 
 def clips_csv(report: RecognitionReport) -> str:
@@ -67,7 +66,7 @@ def clips_csv(report: RecognitionReport) -> str:
             taken, own = int(np.argmax(probabilities)), int(measured.truth[at])
             sure = (f"{probabilities[index]:.6f}" for index in (taken, own))
             rows.append((measured.entry.name, clip.name, classes[own], classes[taken], *sure))
-    return _csv(("name", "clip", "class", "taken_for", "probability", "probability_of_class"), rows)
+    return csv_text(("name", "clip", "class", "taken_for", "probability", "probability_of_class"), rows)
 
 
 def to_markdown(report: RecognitionReport, command: str) -> str:
@@ -94,7 +93,8 @@ def to_markdown(report: RecognitionReport, command: str) -> str:
             for one in entries
         ),
         "- Seconds per sample: scaling, cropping and the network on all views of a clip; the clips per second hold the "
-        f"decoding as well. Device: {', '.join(sorted({one.device for one in entries}))}.",
+        f"decoding of the network's own pictures as well, as timed on the first {PAIRED_CLIPS} clips. "
+        f"Device: {', '.join(sorted({one.device for one in entries}))}.",
         "- In brackets: 95 % interval by clip (Wilson).",
         *(f"- {note}" for note in report.notes),
         *_left_out(report.left_out),
@@ -138,11 +138,3 @@ def _left_out(left_out: Sequence[str]) -> list[str]:
         return []
     more = [f"  - and {len(left_out) - MOST_LEFT_OUT} more"] if len(left_out) > MOST_LEFT_OUT else []
     return [f"- Left out: {len(left_out)}", *(f"  - {one}" for one in left_out[:MOST_LEFT_OUT]), *more]
-
-
-def _csv(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(titles)
-    writer.writerows(rows)
-    return text.getvalue()

@@ -1,15 +1,14 @@
 """What classifiers come to, as people and programs read it: JSON, CSV, Markdown, and each clip's probabilities."""
 
-import csv
-import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from evaluation.classification_metrics import CHOSEN, FIXED, MACRO, TOP_1
+from evaluation.csv_text import csv_text
 from evaluation.markdown import table
 from evaluation.protocols.classification import PROTOCOL, ClassificationReport, EncoderScores
 from models.heads.classifier import ClassifierSettings
@@ -46,7 +45,7 @@ def to_csv(report: ClassificationReport) -> str:
         for scores in report.encoders
         for one in scores.results
     ]
-    return _csv(("name", "metric", "value", "low", "high", "n"), rows)
+    return csv_text(("name", "metric", "value", "low", "high", "n"), rows)
 
 
 def scores_to_csv(report: ClassificationReport) -> str:
@@ -60,15 +59,7 @@ def scores_to_csv(report: ClassificationReport) -> str:
                 thresholds = [f"{value:.6f}" for value in run.thresholds[fold]]
                 rows.append((one.name, seed, fold, clip.name, clip.source, clip.label, *probabilities, *thresholds))
     titles = [f"{what} {name}" for what in ("probability", "threshold") for name in report.classes]
-    return _csv(("encoder", "seed", "fold", "clip", "source", "label", *titles), rows)
-
-
-def _csv(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(titles)
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(("encoder", "seed", "fold", "clip", "source", "label", *titles), rows)
 
 
 def to_markdown(report: ClassificationReport, command: str, figure: str | None = None) -> str:

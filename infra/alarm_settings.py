@@ -1,14 +1,42 @@
 """The settings of alarms: which classes raise one, and who is told."""
 
+import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from infra.table import NAME, Seconds, Table
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 Name = Annotated[str, Field(pattern=f"^(?:{NAME.pattern})$")]
 Address = Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$")]
+SECRETIVE = ("url", "password_env", "secret_env")
+"""Settings of a channel that are as good as a password, or where people put one by mistake."""
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _names_a_variable(value: str) -> str:
+    if not VARIABLE.fullmatch(value):
+        raise ValueError(
+            "names the environment variable that holds the secret (letters, digits and _, no digit first); the secret itself "
+            "does not stand here"
+        )
+    return value
+
+
+Variable = Annotated[str, AfterValidator(_names_a_variable)]
+
+
+def may_hold_secret(location: Sequence[int | str]) -> bool:
+    """Whether what is written at a place of the settings may be a secret, which no error repeats.
+
+    Args:
+        location: names and numbers of the tables and the setting, from the outermost on.
+    """
+    if tuple(location[:1]) != ("notifications",) or tuple(location[1:2]) not in ((), ("email",), ("webhook",)):
+        return False
+    return len(location) <= len(("notifications", "webhook", 0)) or location[3] in SECRETIVE
 
 
 class AlarmTable(Table):
@@ -60,7 +88,7 @@ class EmailTable(Table):
     security: Literal["starttls", "tls", "none"] = "starttls"
     """`tls` from the first byte (port 465, as a rule); `none` only to this machine, or without a password."""
     user: str | None = None
-    password_env: str | None = None
+    password_env: Variable | None = None
     """Environment variable that holds the password; never the password itself."""
     sender: str
     recipients: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -81,7 +109,7 @@ class WebhookTable(Table):
 
     name: Name = "webhook"
     url: Address
-    secret_env: str | None = None
+    secret_env: Variable | None = None
     """Environment variable with the key that the body is signed with (HMAC-SHA256, header `X-Afterwatch-Signature`)."""
 
 

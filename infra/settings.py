@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from infra.alarm_settings import AlarmTable, NotificationsTable
+from infra.alarm_settings import AlarmTable, NotificationsTable, may_hold_secret
 from infra.errors import ConfigurationError, UnknownNameError
 from infra.table import NAME, Hz, Seconds, Table
 
@@ -339,7 +339,8 @@ def _explain(error: ValidationError, source: Path) -> ConfigurationError:
         elif item["type"] == "union_tag_not_found":
             lines.append(f'{place}: needs policy, one of "every_nth", "rate" and "key_frames"')
         else:
-            value = "" if isinstance(item["input"], dict) else f" (got {item['input']!r})"
+            hidden = isinstance(item["input"], dict) or may_hold_secret(item["loc"])
+            value = "" if hidden else f" (got {item['input']!r})"
             lines.append(f"{place}: {item['msg'].removeprefix('Value error, ')}{value}")
     return ConfigurationError(f"{source}: " + "; ".join(lines))
 

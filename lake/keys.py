@@ -42,6 +42,11 @@ class Place:
         campaign, camera = quote(self.campaign, safe=""), quote(self.camera, safe="")
         return f"campaign={campaign}/camera={camera}/day={self.day.isoformat()}"
 
+    @property
+    def told(self) -> list[str]:
+        """As keys tell it, in words that JSON can hold."""
+        return [self.campaign, self.camera, self.day.isoformat()]
+
     def __str__(self) -> str:
         return f"{self.campaign} · {self.camera} · {self.day.isoformat()}"
 

@@ -5,7 +5,7 @@ as bytes, and from these bytes training goes on as if it had never stopped, on a
 path but that of the network's own weights.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -173,6 +173,7 @@ def finetune(
     training: Snippets,
     held_out: Snippets,
     *,
+    begun_with: Mapping[str, Any],
     checkpoint: bytes | None = None,
     save_checkpoint: Save = lambda _: None,
     progress: Progress = lambda _stage, _done, _total: None,
@@ -186,6 +187,7 @@ def finetune(
         settings: how.
         training: snippets to learn from.
         held_out: snippets of other sources, which tell when to stop.
+        begun_with: what tells this network and its classes from others, as JSON has it; a checkpoint of others is refused.
         checkpoint: what `save_checkpoint` was last given, to go on from there; `epochs` and `patience` may have changed.
         save_checkpoint: called after every epoch; has to replace the old bytes whole or not at all.
         progress: called with `backbone`, the epochs done and the most there may be.
@@ -197,7 +199,7 @@ def finetune(
         AfterwatchError: the loss is not finite.
     """
     running = _Running(network.to(device), normalisation, settings, training, held_out, torch.device(device))
-    about = _about(settings, training, held_out)
+    about = {**begun_with, **_about(settings, training, held_out)}
     if checkpoint is not None:
         from_checkpoint(running.state, checkpoint, about)
     while len(running.state.epochs) < settings.epochs and not running.state.took_patience(settings.patience):
@@ -301,6 +303,6 @@ def _classifier_name(network: VideoNetwork) -> str:
 
 
 def _about(settings: FinetuningSettings, training: Snippets, held_out: Snippets) -> dict[str, Any]:
-    """What may not change between a checkpoint and its continuation."""
+    """What else may not change between a checkpoint and its continuation."""
     told = asdict(replace(settings, epochs=1, patience=1))
     return {"version": VERSION, "training": told, "clips": [training.digest, held_out.digest]}

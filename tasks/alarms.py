@@ -1,26 +1,31 @@
 """Which classes of [[alarms]] are switched on for a camera, and what they are to make of its days."""
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from footage.regions import WHOLE
 from infra.alarm_settings import AlarmTable
 from infra.errors import AfterwatchError
-from infra.settings import AtRate, EveryNth, KeyFrames
+from infra.table import NAME
 from lake.keys import Place, step_key
-from tasks.camera_runs import CameraRuns
+from lake.labels import UseCase, labels_now
+from lake.promotions import in_service
+from models.events import EventRule
+from tasks.alarm_inputs import GONE, unfit_for
+from tasks.camera_runs import CameraRuns, Row
+from tasks.heads import KIND as RETRIEVAL
 from tasks.heads import SUSPENDED, SUSPENDED_FOR
-from tasks.plan import AlarmPlan, AlarmRegion, DayPlan, Step, keys_of, made, paths_of
+from tasks.plan import FRAMES_SCOPE, AlarmPlan, AlarmRegion, DayPlan, Reference, Step, keys_of, made, paths_of
 from workspace.opened import Workspace
 
 if TYPE_CHECKING:
-    from workspace.clip_vectors import ClassifierInput, Inputs
+    from workspace.clip_vectors import Inputs
 
 STEP = "classify"
 SWITCHED_OFF = "switched off in the settings"
-SAME = 1e-6
-"""Share within which two lengths or rates are the same."""
+OTHER_NAME = "give the alarm another name, since labels of the use case would count as verdicts on its events"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +35,22 @@ class _Alarm:
     table: AlarmTable
     version: str = ""
     class_name: str = ""
-    threshold: float | None = None
+    rule: EventRule | None = None
     inputs: "Inputs | None" = None
     unusable: str = ""
+
+    @property
+    def made_by(self) -> str:
+        """The classifier, as the inputs of a step name it."""
+        return "/".join(("classifier", self.table.classifier_version[0], self.version, self.class_name))
+
+    def version_of(self, made_by: str) -> str:
+        """Version that an input of a step names, where it is of this classifier and class; else empty."""
+        kind, _, told = made_by.partition("/")
+        name, _, told = told.partition("/")
+        version, _, class_name = told.partition("/")
+        mine = ("classifier", self.table.classifier_version[0], self.class_name)
+        return version if (kind, name, class_name) == mine else ""
 
 
 class CameraAlarms:
@@ -47,72 +65,116 @@ class CameraAlarms:
     def __init__(self, workspace: Workspace, camera: str, runs: CameraRuns) -> None:
         self._workspace, self._camera, self._runs = workspace, camera, runs
 
-    def plan(self, day: DayPlan) -> tuple[AlarmPlan, ...]:
+    def plan(self, day: DayPlan, references: Sequence[Reference]) -> tuple[AlarmPlan, ...]:
         """Plan what the alarms switched on for the camera make of its day, in the order of the settings.
 
         An alarm whose classifier does not fit what the night embeds is suspended: its step makes nothing, and says why.
+        Where that is because the recordings are gone, what the classifier's earlier version found in them stays.
 
         Args:
             day: as far as it is embedded.
+            references: the camera's own stills, by which regions under a moved view are told.
         """
-        return tuple(self._plan_alarm(day, alarm) for alarm in self._alarms)
+        return tuple(self._plan_alarm(day, references, alarm) for alarm in self._alarms)
 
     def retired(self, place: Place) -> tuple[Step, ...]:
-        """Steps of the alarms no longer switched on whose scores and events of a day still count, in order of name.
+        """Steps of the alarms no longer switched on whose scores and events of a day still count; see `CameraRuns.retired`."""
+        return self._runs.retired(STEP, place, {alarm.table.name for alarm in self._alarms}, SWITCHED_OFF)
 
-        They give no files and are done as they are: once they are in the ledger, nothing of such an alarm counts.
-        """
-        named = {alarm.table.name for alarm in self._alarms}
-        return tuple(
-            Step(STEP, name, step_key(STEP, {"place": _told(place), "retired": name}, ()), (), (), True, SWITCHED_OFF)
-            for name in self._counting.get(place, ())
-            if name not in named
-        )
-
-    def _plan_alarm(self, day: DayPlan, alarm: _Alarm) -> AlarmPlan:
-        workspace, place, table = self._workspace, day.place, alarm.table
+    def _plan_alarm(self, day: DayPlan, references: Sequence[Reference], alarm: _Alarm) -> AlarmPlan:
+        table, inputs = alarm.table, alarm.inputs
         unfit: dict[str, str] = {}
         regions: list[AlarmRegion] = []
-        made_from: list[str] = []
         for name in dict.fromkeys(table.regions):
-            why = "" if alarm.inputs is None else _unfit(workspace, day, alarm.inputs, name)
-            if why or alarm.inputs is None:
+            why = "" if inputs is None else unfit_for(self._workspace, day, inputs, name)
+            if why or inputs is None:
                 unfit[name] = alarm.unusable or why
                 continue
-            scopes = tuple(f"{item.space}/{name}" for item in alarm.inputs.items)
-            products = [made(day, scope) for scope in scopes]
-            regions.append(AlarmRegion(name, scopes, tuple(paths_of(mine) for mine in products)))
-            made_from += [key for mine in products for key in keys_of(mine)]
+            scopes = tuple(f"{item.space}/{name}" for item in inputs.items)
+            regions.append(AlarmRegion(name, scopes, tuple(paths_of(made(day, scope)) for scope in scopes)))
         suspended = _suspended(unfit, bool(regions))
-        rule = table.model_dump(mode="json", include={"name", "smooth_s", "minimum_s", "merge_gap_s"})
+        gone = next((why for why in unfit.values() if why.startswith(GONE)), "")
+        step = self._kept(day.place, alarm, gone) if gone and not regions else None
+        if step is not None:
+            suspended = ""
+        else:
+            step = self._step(day, references, alarm, regions, suspended)
+        name = table.classifier_version[0]
+        return AlarmPlan(name, alarm.version, alarm.class_name, alarm.rule, step, tuple(regions), suspended)
+
+    def _step(
+        self,
+        day: DayPlan,
+        references: Sequence[Reference],
+        alarm: _Alarm,
+        regions: Sequence[AlarmRegion],
+        suspended: str,
+    ) -> Step:
+        place, table = day.place, alarm.table
         told: dict[str, Any] = {
-            "place": _told(place),
-            "alarm": rule,
+            "place": place.told,
+            "alarm": table.model_dump(mode="json", include={"name", "smooth_s", "minimum_s", "merge_gap_s"}),
             "classifier": [table.classifier_version[0], alarm.version, alarm.class_name],
-            "threshold": alarm.threshold,
+            "threshold": None if alarm.rule is None else alarm.rule.threshold,
             "regions": [region.name for region in regions],
             "suspended": suspended,
         }
+        made_from = [key for region in regions for scope in region.scopes for key in keys_of(made(day, scope))]
+        if any(region.name != WHOLE.name for region in regions):
+            told["references"] = [[reference.key, reference.from_us] for reference in references]
+            made_from += keys_of(made(day, FRAMES_SCOPE))
         key = step_key(STEP, told, made_from)
         outputs = tuple(f"{name}/{place.folder}/{key}.parquet" for name in ("scores", "events"))
-        exists = all(workspace.store.exists(path) for path in outputs)
-        remark = self._said.get(key, suspended) if exists else ""
-        step = Step(STEP, table.name, key, tuple(made_from), outputs, exists, remark)
-        classifier = table.classifier_version[0]
-        return AlarmPlan(classifier, alarm.version, alarm.class_name, alarm.threshold, step, tuple(regions), suspended)
+        exists = all(self._workspace.store.exists(path) for path in outputs)
+        remark = (self._runs.said(STEP, key) or suspended) if exists else ""
+        inputs = (*made_from, *([alarm.made_by] if regions else []))
+        return Step(STEP, table.name, key, inputs, outputs, exists, remark)
+
+    def _kept(self, place: Place, alarm: _Alarm, why: str) -> Step | None:
+        """The step as it was done last by a version of the classifier that could be applied; None where there is none."""
+        for row in reversed(self._applied(alarm.table.name)):
+            if Place(row["campaign"], row["camera"], row["day"]) != place:
+                continue
+            version = next((found for made_by in row["inputs"] if (found := alarm.version_of(made_by))), "")
+            if version and all(self._workspace.store.exists(path) for path in row["outputs"]):
+                remark = f"kept as version {version} found it: {why}"
+                inputs, outputs = tuple(row["inputs"]), tuple(row["outputs"])
+                return Step(STEP, alarm.table.name, row["key"], inputs, outputs, True, remark)
+        return None
 
     @cached_property
     def _alarms(self) -> tuple[_Alarm, ...]:
         tables = (table for table in self._workspace.settings.alarms if table.runs_for(self._camera))
-        return tuple(_find(self._workspace, table) for table in tables)
+        return tuple(self._find(table) for table in tables)
 
-    @cached_property
-    def _said(self) -> dict[str, str]:
-        return self._runs.said(STEP)
+    def _find(self, table: AlarmTable) -> _Alarm:
+        if self._is_use_case(table.name):
+            return _Alarm(table, unusable=f"a use case of the camera is called {table.name} too; {OTHER_NAME}")
+        return _find(self._workspace, table)
 
-    @cached_property
-    def _counting(self) -> dict[Place, list[str]]:
-        return self._runs.counting(STEP)
+    def _is_use_case(self, name: str) -> bool:
+        """Whether an alarm is called as a use case of the camera is: labels of the one would count for both.
+
+        Labels that were said before the alarm was ever applied cannot be verdicts on it. Later ones cannot be told apart,
+        so a use case is known by its head then, once that serves.
+        """
+        ledger = self._workspace.ledger
+        if not NAME.fullmatch(self._camera):
+            return False  # no use case can be of a camera that is called so
+        heads = {UseCase(self._camera, region.name, name).head_name for region in self._workspace.regions(self._camera)}
+        if not heads.isdisjoint(in_service(ledger, RETRIEVAL, self._camera)):
+            return True
+        since = next((row["finished_at"] for row in self._applied(name)), None)
+        return any(
+            (label.use_case.camera, label.use_case.name) == (self._camera, name)
+            and (since is None or label.said_at < since)
+            for label in labels_now(ledger)
+        )
+
+    def _applied(self, name: str) -> list[Row]:
+        """When an alarm was applied, whatever the day and the classifier; oldest first."""
+        finished = self._runs.finished(STEP, name)
+        return [row for row in finished if not row["message"].startswith(f"{SUSPENDED}:")]
 
 
 def _find(workspace: Workspace, table: AlarmTable) -> _Alarm:
@@ -127,73 +189,12 @@ def _find(workspace: Workspace, table: AlarmTable) -> _Alarm:
         threshold = table.threshold
         if threshold is None:
             threshold = threshold_of(workspace, found, class_name).threshold
-        return _Alarm(table, found.version, class_name, threshold, Inputs.from_card(found.card))
+        rule = EventRule(threshold, minimum_s=table.minimum_s, merge_gap_s=table.merge_gap_s, smooth_s=table.smooth_s)
+        return _Alarm(table, found.version, class_name, rule, Inputs.from_card(found.card))
     except AfterwatchError as error:
         return _Alarm(table, unusable=str(error))
     except (KeyError, TypeError, ValueError) as error:
         return _Alarm(table, unusable=f"the card of classifier {name} cannot be used ({error}); fit it again")
-
-
-def _unfit(workspace: Workspace, day: DayPlan, inputs: "Inputs", region: str) -> str:
-    """Why a classifier cannot be applied to a region of a day as it is embedded; empty where it can."""
-    camera = day.place.camera
-    if region not in {known.name for known in workspace.regions(camera)}:
-        return f"the camera has no region {region}; draw it, or leave the camera out of the alarm's cameras"
-    for item in inputs.items:
-        why = _not_embedded(workspace, camera, item, region) or _other_times(workspace, camera, inputs, item)
-        if why:
-            return why
-        if not day.products(f"{item.space}/{region}"):
-            return f"its recordings are gone, and {item.encoder} has not embedded region {region} of them"
-    return ""
-
-
-def _not_embedded(workspace: Workspace, camera: str, item: "ClassifierInput", region: str) -> str:
-    """Why the settings do not ask for an encoder's vectors of a region; empty where they do."""
-    encoder = next((one for one in workspace.encoders if one.spec.space == item.space), None)
-    if encoder is None:
-        return (
-            f"its encoder {item.encoder} is not among [[encoders]] as it was when the classifier was fitted; "
-            "add it, or fit the classifier again on one that is"
-        )
-    if not encoder.table.runs_for(camera):
-        return f"its encoder {item.encoder} does not run for the camera; name the camera under that [[encoders]]"
-    if encoder.table.regions != "all" and region not in encoder.table.regions:
-        return f"its encoder {item.encoder} does not embed region {region}; name the region under that [[encoders]]"
-    return ""
-
-
-def _other_times(workspace: Workspace, camera: str, inputs: "Inputs", item: "ClassifierInput") -> str:
-    """Why an encoder's vectors are not of the times that the classifier was fitted on; empty where they are."""
-    if item.kind == "snippet":
-        encoder = next(one for one in workspace.encoders if one.spec.space == item.space)
-        # Snippets that are averaged over a window adjoin; those that are the windows begin as often as the card says.
-        stride_s = inputs.stride_s if item == inputs.window_item else encoder.spec.snippet_s
-        if math.isclose(encoder.stride_s, stride_s, rel_tol=SAME):
-            return ""
-        return (
-            f"{item.encoder} takes a snippet every {encoder.stride_s:g} s, and the classifier was fitted on one every "
-            f"{stride_s:g} s; set stride_s = {stride_s:g} under that [[encoders]], or fit it again"
-        )
-    sampling, rate_hz = workspace.settings.sampling_of(camera), inputs.frame_rate_hz
-    if rate_hz is None:
-        return f"its card does not say how often it wants pictures of {item.encoder}; fit it again"
-    if isinstance(sampling, AtRate) and math.isclose(sampling.rate_hz, rate_hz, rel_tol=SAME):
-        return ""
-    return (
-        f"the camera is sampled {_sampled(sampling)}, and the classifier was fitted on pictures at {rate_hz:g} Hz; "
-        f'set the sampling to {{ policy = "rate", rate_hz = {rate_hz:g} }}, or fit it again'
-    )
-
-
-def _sampled(sampling: EveryNth | AtRate | KeyFrames) -> str:
-    match sampling:
-        case EveryNth(n=n):
-            return f"at one picture in {n}"
-        case AtRate(rate_hz=rate_hz):
-            return f"at {rate_hz:g} Hz"
-        case KeyFrames():
-            return "at key frames"
 
 
 def _suspended(unfit: dict[str, str], applied: bool) -> str:
@@ -205,7 +206,3 @@ def _suspended(unfit: dict[str, str], applied: bool) -> str:
         return f"{SUSPENDED}: {reasons.pop()}"
     told = "; ".join(f"region {name}, as {why}" for name, why in unfit.items())
     return f"{SUSPENDED_FOR} {told}" if applied else f"{SUSPENDED}: {told}"
-
-
-def _told(place: Place) -> list[str]:
-    return [place.campaign, place.camera, place.day.isoformat()]

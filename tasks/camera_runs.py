@@ -1,13 +1,17 @@
 """What the ledger says of a camera's steps whose heads come and go: what was told of them, and which of them count."""
 
+from collections.abc import Collection
 from functools import cached_property
 from typing import Any
 
 import pyarrow.compute as pc
 
-from lake.keys import Place
+from lake.keys import Place, step_key
 from lake.ledger import FINISHED, newest
+from tasks.plan import Step
 from workspace.opened import Workspace
+
+Row = dict[str, Any]
 
 
 class CameraRuns:
@@ -21,22 +25,47 @@ class CameraRuns:
     def __init__(self, workspace: Workspace, camera: str) -> None:
         self._workspace, self._camera = workspace, camera
 
-    def said(self, step: str) -> dict[str, str]:
-        """What was told last when a step of that name was done, by key."""
-        return {row["key"]: row["message"] for row in self._rows if row["step"] == step and row["message"]}
+    def said(self, step: str, key: str) -> str:
+        """What was told when the step of that name and key was done; empty where nothing was."""
+        return self._said.get((step, key), "")
 
-    def counting(self, step: str) -> dict[Place, list[str]]:
-        """Scopes of that step whose files count, by day, in order."""
-        finished = [row for row in self._rows if row["step"] == step and row["status"] in FINISHED]
-        counting: dict[Place, list[str]] = {}
-        for row in newest(finished, ("campaign", "camera", "day", "scope"), "finished_at"):
-            if row["outputs"]:
-                place = Place(row["campaign"], row["camera"], row["day"])
-                counting.setdefault(place, []).append(row["scope"])
-        return {place: sorted(scopes) for place, scopes in counting.items()}
+    def retired(self, step: str, place: Place, serving: Collection[str], remark: str) -> tuple[Step, ...]:
+        """A step for each scope of `step` whose files of a day still count and which is not `serving`, in order of name.
+
+        It gives no files and is done as it is: once it is in the ledger, nothing of that scope counts.
+        """
+        return tuple(
+            Step(step, scope, step_key(step, {"place": place.told, "retired": scope}, ()), (), (), True, remark)
+            for scope in self._counting.get((step, place), ())
+            if scope not in serving
+        )
+
+    def finished(self, step: str, scope: str) -> list[Row]:
+        """Every row that says files of a step and scope are there, of whatever day, oldest first."""
+        mine = (row for row in self._rows if (row["step"], row["scope"]) == (step, scope))
+        return sorted((row for row in mine if row["status"] in FINISHED and row["outputs"]), key=_finished_at)
 
     @cached_property
-    def _rows(self) -> list[dict[str, Any]]:
+    def _said(self) -> dict[tuple[str, str], str]:
+        done = (row for row in self._rows if row["status"] == "done" and row["message"])
+        return {(row["step"], row["key"]): row["message"] for row in done}
+
+    @cached_property
+    def _counting(self) -> dict[tuple[str, Place], list[str]]:
+        finished = [row for row in self._rows if row["status"] in FINISHED]
+        counting: dict[tuple[str, Place], list[str]] = {}
+        for row in newest(finished, ("step", "campaign", "camera", "day", "scope"), "finished_at"):
+            if row["outputs"]:
+                place = Place(row["campaign"], row["camera"], row["day"])
+                counting.setdefault((row["step"], place), []).append(row["scope"])
+        return {name: sorted(scopes) for name, scopes in counting.items()}
+
+    @cached_property
+    def _rows(self) -> list[Row]:
         rows = self._workspace.ledger.rows("runs")
-        mine: list[dict[str, Any]] = rows.filter(pc.equal(rows["camera"], self._camera)).to_pylist()
+        mine: list[Row] = rows.filter(pc.equal(rows["camera"], self._camera)).to_pylist()
         return mine
+
+
+def _finished_at(row: Row) -> Any:
+    return row["finished_at"]

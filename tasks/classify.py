@@ -1,12 +1,14 @@
 """Classify: apply the classes of [[alarms]] to a camera's day, and make alarms of where they are found.
 
-A classifier reads what the night has embedded: nothing is decoded, and no network is loaded.
+A classifier reads what the night has embedded: nothing is decoded, and no network is loaded. A region that was drawn is
+not judged where its camera does not look where it did then: still by still, what was recorded under a moved view has no
+scores, and the receipt says so.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,16 +16,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from prefect import task
 
-from infra.alarm_settings import AlarmTable
+from footage.regions import WHOLE
 from infra.errors import LakeError
 from lake.schema import TABLES
 from lake.vectors import Embeddings, read_embeddings
-from models.events import Event, EventRule, find_events
+from models.events import Event, find_events
 from models.heads.classifier import ClassifierHead
 from models.windows import Rows, Windows, grid_windows, joined
 from tasks.alarms import STEP
+from tasks.applied import apply_steps
+from tasks.health import Displaced, displacements
+from tasks.moved_view import moved_message, outside_moved_view
 from tasks.plan import AlarmPlan, AlarmRegion, DayPlan, DaySteps, Recording
-from tasks.receipts import Receipt, reason_of
+from tasks.receipts import Receipt
 from tasks.rows import MICROSECOND, event_row, score_rows, write_rows
 from workspace.classifiers import find_classifier, load_head
 from workspace.clip_vectors import Inputs
@@ -43,27 +48,8 @@ def classify(root: str, label: str, days: Sequence[tuple[DayPlan, DaySteps]]) ->
 
 def classify_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Receipt]:
     """The task's work for one day, without an orchestrator; what exists is not made again."""
-    receipts = [
-        Receipt(day.place, step.name, step.scope, step.key, "skipped", message=step.remark)
-        for step in steps.retired
-        if step.name == STEP
-    ]
-    for plan in steps.alarms:
-        step, began = plan.step, time.perf_counter()
-        status, rows, message = "skipped", 0, step.remark
-        if not step.exists:
-            try:
-                (rows, message), status = _apply(workspace, day, plan), "done"
-            except Exception as error:  # noqa: BLE001 — one alarm must not stop the others: it is reported, and tried again
-                status, message = "failed", reason_of(error)
-        outputs = step.outputs if status != "failed" else ()
-        seconds = time.perf_counter() - began
-        receipts.append(
-            Receipt(
-                day.place, step.name, step.scope, step.key, status, outputs, step.inputs, rows, seconds, 0.0, message
-            )
-        )
-    return receipts
+    todo = ((plan.step, partial(_apply, workspace, day, steps, plan)) for plan in steps.alarms)
+    return apply_steps(day, STEP, steps.retired, todo)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +61,7 @@ class _Scored:
         probabilities: float32 (N,), of the alarm's class in each window.
         threshold: above which a window counts.
         events: what is found above it.
-        left_out: windows beside these that some input has no vector of.
+        message: what there is to know of what could not be judged.
     """
 
     region: str
@@ -83,29 +69,28 @@ class _Scored:
     probabilities: NDArray[np.float32]
     threshold: float
     events: list[Event]
-    left_out: int
+    message: str
 
 
-def _apply(workspace: Workspace, day: DayPlan, plan: AlarmPlan) -> tuple[int, str]:
+def _apply(workspace: Workspace, day: DayPlan, steps: DaySteps, plan: AlarmPlan) -> tuple[int, str]:
     """Write scores and events of one alarm; returns the rows of scores, and what there is to know."""
     scored: list[_Scored] = []
-    if plan.regions and plan.threshold is not None:
+    messages = [plan.suspended]
+    if plan.regions and plan.rule is not None:
         found = find_classifier(workspace, plan.classifier, plan.version)
         head, inputs = load_head(workspace, found), Inputs.from_card(found.card)
-        column = head.classes.index(plan.class_name)
-        rule = _rule(workspace, plan.step.scope, plan.threshold)
-        scored = [_score(workspace, day, region, inputs, head, column, rule) for region in plan.regions]
+        drawn = [region.name for region in plan.regions if region.name != WHOLE.name]
+        displaced = displacements(workspace, day, steps.references) if drawn else []
+        since = "it was drawn; draw it again on a picture of now, or put the camera back"
+        messages.append(moved_message(workspace, displaced, of=f" of region {', '.join(drawn)}", since=since))
+        scored = [_score(workspace, day, region, inputs, head, plan, displaced) for region in plan.regions]
+        messages += [item.message for item in scored]
     parts = [_score_rows(day, plan, item) for item in scored]
     scores = pa.concat_tables(parts) if parts else TABLES["scores"].schema.empty_table()
     # Events first: scores that are there mean that the step is done.
     write_rows(workspace.store, plan.step.outputs[1], "events", day.place, _event_rows(day, plan, scored))
     workspace.store.write_table(plan.step.outputs[0], scores)
-    return scores.num_rows, "; ".join(part for part in (plan.suspended, *map(_left_out, scored)) if part)
-
-
-def _rule(workspace: Workspace, name: str, threshold: float) -> EventRule:
-    table: AlarmTable = next(table for table in workspace.settings.alarms if table.name == name)
-    return EventRule(threshold, minimum_s=table.minimum_s, merge_gap_s=table.merge_gap_s, smooth_s=table.smooth_s)
+    return scores.num_rows, "; ".join(filter(None, messages))
 
 
 def _score(
@@ -114,21 +99,25 @@ def _score(
     region: AlarmRegion,
     inputs: Inputs,
     head: ClassifierHead,
-    column: int,
-    rule: EventRule,
+    plan: AlarmPlan,
+    displaced: Sequence[Displaced],
 ) -> _Scored:
+    assert plan.rule is not None  # an alarm is applied by its rule
     embedded = [read_embeddings(workspace.store, paths) for paths in region.embeddings]
     windows, left_out = _windows(workspace, day, inputs, embedded)
+    message = _left_out(day, region, inputs, left_out, left_out + len(windows))
     if len(windows) and windows.vectors.shape[1] != head.dimension:
         raise LakeError(
             f"the vectors of region {region.name} have {windows.vectors.shape[1]} values, and the classifier takes "
             f"{head.dimension}; fit it again on the encoders as they are"
         )
+    if region.name != WHOLE.name:
+        windows = outside_moved_view(windows, displaced)
     probabilities = np.empty(0, np.float32)
     if len(windows):
-        probabilities = head.probabilities(windows.vectors)[:, column]
-    events = find_events(windows.from_us, windows.to_us, probabilities, rule)
-    return _Scored(region.name, windows, probabilities, rule.threshold, events, left_out)
+        probabilities = head.probabilities(windows.vectors)[:, head.classes.index(plan.class_name)]
+    events = find_events(windows.from_us, windows.to_us, probabilities, plan.rule)
+    return _Scored(region.name, windows, probabilities, plan.rule.threshold, events, message)
 
 
 def _windows(
@@ -218,9 +207,20 @@ def _event_rows(day: DayPlan, plan: AlarmPlan, scored: Sequence[_Scored]) -> lis
     return rows
 
 
-def _left_out(scored: _Scored) -> str:
-    """What there is to know of windows that could not be judged."""
-    if not scored.left_out:
-        return ""
-    whole = scored.left_out + len(scored.windows)
-    return f"region {scored.region}: {scored.left_out} of {whole} windows lack a vector of some encoder"
+def _left_out(day: DayPlan, region: AlarmRegion, inputs: Inputs, left_out: int, windows: int) -> str:
+    """What there is to know of what could not be judged: recordings without windows, and windows without a vector."""
+    told = []
+    if inputs.window_item is not None:
+        scope = region.scopes[inputs.items.index(inputs.window_item)]
+        recordings = {shard.recording.recording_id for shard in day.shards}
+        lacking = {
+            shard.recording.recording_id
+            for shard in day.shards
+            if not any(product.exists and product.scope == scope for product in shard.products)
+        }
+        if lacking:
+            whose = inputs.window_item.encoder
+            told.append(f"{len(lacking)} of {len(recordings)} recordings are not embedded, or not whole, by {whose}")
+    if left_out:
+        told.append(f"{left_out} of {windows} windows lack a vector of some encoder")
+    return f"region {region.name}: {', '.join(told)}" if told else ""

@@ -65,12 +65,7 @@ class CameraHeads:
 
         They give no files and are done as they are: once they are in the ledger, nothing of such a head counts.
         """
-        serving = {head.name for head in self._serving}
-        return tuple(
-            Step(STEP, name, step_key(STEP, {"place": _told(place), "retired": name}, ()), (), (), True, RETIRED)
-            for name in self._counting.get(place, ())
-            if name not in serving
-        )
+        return self._runs.retired(STEP, place, {head.name for head in self._serving}, RETIRED)
 
     def _plan_head(self, day: DayPlan, references: Sequence[Reference], head: _Head) -> HeadPlan:
         workspace, place = self._workspace, day.place
@@ -79,7 +74,7 @@ class CameraHeads:
         snippets = [] if suspended else made(day, scope)
         held_against = () if head.has_reference else references
         told: dict[str, Any] = {
-            "place": _told(place),
+            "place": place.told,
             "head": [head.name, head.version],
             "suspended": suspended,
             "reach_s": workspace.settings.reach_s,
@@ -89,7 +84,7 @@ class CameraHeads:
         key = step_key(STEP, told, made_from)
         outputs = tuple(f"{table}/{place.folder}/{key}.parquet" for table in ("scores", "events"))
         exists = all(workspace.store.exists(path) for path in outputs)
-        remark = self._said.get(key, "") if exists else ""
+        remark = self._runs.said(STEP, key) if exists else ""
         step = Step(STEP, head.name, key, tuple(made_from), outputs, exists, remark)
         return HeadPlan(head.name, head.version, step, paths_of(snippets), scope, suspended)
 
@@ -97,14 +92,6 @@ class CameraHeads:
     def _serving(self) -> tuple[_Head, ...]:
         serving = in_service(self._workspace.ledger, KIND, self._camera)
         return tuple(_read(self._workspace, self._camera, name, version) for name, version in sorted(serving.items()))
-
-    @cached_property
-    def _said(self) -> dict[str, str]:
-        return self._runs.said(STEP)
-
-    @cached_property
-    def _counting(self) -> dict[Place, list[str]]:
-        return self._runs.counting(STEP)
 
 
 def _read(workspace: Workspace, camera: str, name: str, version: str) -> _Head:
@@ -147,7 +134,3 @@ def _unfit(workspace: Workspace, day: DayPlan, card: Card, scope: str) -> str:
     if card["kind"] != "support_vectors":
         return "it can rank moments, but not tell relevant ones; label some that are not, and save it again"
     return ""
-
-
-def _told(place: Place) -> list[str]:
-    return [place.campaign, place.camera, place.day.isoformat()]

@@ -13,6 +13,7 @@ from footage.regions import Region
 from footage.sampling import Shard, shards
 from lake.current import recordings_now
 from lake.keys import Place, step_key
+from models.events import EventRule
 from tasks.inventory import USABLE, Row
 from tasks.projections import ProjectionPlan
 from workspace.indexes import load_index
@@ -338,16 +339,17 @@ class AlarmPlan:
     Attributes:
         classifier, version: in the registry; the version is empty where there is none.
         class_name: class of the classifier that raises the alarm; empty where there is none.
-        threshold: probability above which a window counts; None where there is no classifier.
+        rule: when probabilities are an event; its threshold is that above which a window counts. None where there is no
+            classifier.
         step: what it makes of the day; its scope is the alarm's name.
-        regions: that it is applied to.
+        regions: that it is applied to; none where it is suspended, or where what an earlier version found is kept.
         suspended: why it is not applied, or not to all of its regions, as the receipt says it; empty where it is.
     """
 
     classifier: str
     version: str
     class_name: str
-    threshold: float | None
+    rule: EventRule | None
     step: Step
     regions: tuple[AlarmRegion, ...]
     suspended: str

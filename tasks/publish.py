@@ -1,38 +1,35 @@
 """Publish: the pictures and videos of a camera's day that the dashboards show.
 
-Only what is shown is decoded. `summary.json` is written last: what it names is there, whole.
+Only what is shown is decoded, and of that only what is not there: the summary and the short videos of events are kept as
+long as what they are made of is the same. `summary.json` is written last: what it names is there, whole.
 """
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from fractions import Fraction
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from prefect import task
 
-from footage.decode import decode
-from footage.index import FrameIndex
-from footage.pictures import Picture, Rgb, Size
 from footage.regions import WHOLE
-from footage.writing import Chapter, Encoding, VideoWriter, contact_sheet, draw_caption, write_bytes, write_jpeg
-from infra.errors import AfterwatchError
+from footage.writing import Chapter, contact_sheet, write_bytes, write_jpeg
 from infra.settings import SummaryTable
+from lake.keys import VERSIONS, short_hash
 from lake.store import Store
+from tasks.kept_files import EarlierParts, Part, written_part
 from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Recording, Step
 from tasks.receipts import Receipt, reason_of
+from tasks.shown_pictures import SUMMARY, Cut, ShownPictures
 from tasks.steps import Published, published
 from tasks.summarise import recordings_of_day
 from workspace.indexes import load_index
 from workspace.opened import Workspace
 
-SUMMARY, CONTACT, ENTRIES = "summary.mp4", "contact.jpg", "summary.json"
+CONTACT, ENTRIES = "contact.jpg", "summary.json"
 CONTACT_COLUMNS, CONTACT_WIDTH = 4, 1280
 JPEG_QUALITY = 85
 
@@ -62,14 +59,14 @@ def publish_day(workspace: Workspace, day: DayPlan, steps: DaySteps, decode_thre
     return Receipt(day.place, step.name, step.scope, step.key, status, (), step.inputs, 0, seconds, decoded_s, message)
 
 
-@dataclass(frozen=True)
-class Cut:
-    """A span of a recording that goes into a video; `at_us` is its place there."""
+@dataclass(frozen=True, eq=False)
+class _Summary:
+    """The summary of a day: what it shows, in order, the hash of it, and the files of it that stand; None: to be made."""
 
-    video: str
-    from_us: int
-    to_us: int
-    at_us: int = 0
+    entries: list[Row]
+    chapters: list[Chapter]
+    of: str
+    part: Part | None
 
 
 class _Publication:
@@ -77,7 +74,7 @@ class _Publication:
 
     def __init__(self, workspace: Workspace, day: DayPlan, steps: DaySteps, decode_threads: int) -> None:
         place = day.place
-        self._workspace, self._day, self._steps, self._threads = workspace, day, steps, decode_threads
+        self._workspace, self._day, self._steps = workspace, day, steps
         self._settings: SummaryTable = workspace.settings.summary
         self._folder = workspace.site.published_folder / place.campaign / place.camera / place.day.isoformat()
         self._recordings = {recording.recording_id: recording for recording in recordings_of_day(day)}
@@ -87,33 +84,80 @@ class _Publication:
         lacking = _not_there(workspace.store, steps)
         found_by = (steps.score, *(step for step in _applied(steps) if step not in lacking))
         self._events = [row for step in found_by for row in _rows(workspace.store, step.outputs[1], "rank")]
-        self._stills: dict[str, Rgb] = {}
-        self._sizes: dict[str, Size] = {}
+        self._earlier = EarlierParts(self._folder, ENTRIES)
+        self._pictures = ShownPictures(workspace, self._folder, decode_threads)
 
     def write(self) -> float:
         """Write everything; returns the seconds of footage decoded."""
         for name in ("keyframes", "events"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
-        entries, chapters = self._entries()
+        summary = self._summary()
         clips = {row["event_id"]: self._clip(row) for row in self._events}
-        decoded_s = self._write_videos(entries, chapters, clips)
-        sheet = self._write_stills(entries)
-        told = self._told(entries, clips, sheet)
+        parts = {row["event_id"]: self._event_part(row, clips[row["event_id"]]) for row in self._events}
+        new = [row for row in self._events if parts[row["event_id"]] is None]
+        decoded_s = self._write_videos(summary, new, clips)
+        made = {row["event_id"]: self._written_event(row, clips[row["event_id"]]) for row in new}
+        made |= {event_id: part for event_id, part in parts.items() if part is not None}
+        made[SUMMARY] = summary.part or self._written_summary(summary)
+        told = self._told(summary.entries, clips, {name: part for name, part in made.items() if part is not None})
         write_bytes(self._folder / ENTRIES, (json.dumps(told, indent=1, sort_keys=True) + "\n").encode())
         self._clear(told)
         return decoded_s
 
-    def _entries(self) -> tuple[list[Row], list[Chapter]]:
+    def _summary(self) -> "_Summary":
+        """The summary of all that was chosen, where it stands; else of what of it can be decoded."""
+        there = [row for row in self._chosen if self._recordings[row["recording_id"]].there]
+        for chosen in (self._chosen, there):
+            entries, chapters = self._entries(chosen)
+            names = ("recording_id", "segment", "from_us", "to_us", "keyframe_us", "chosen", "score")
+            shown = [[*(row[name] for name in names), row["taken_at"].isoformat()] for row in entries]
+            of = self._decided_by("summary", self._settings.keyframes, shown)
+            part = self._earlier.standing(SUMMARY, of)
+            if part is not None:
+                break
+        return _Summary(entries, chapters, of, part)
+
+    def _event_part(self, event: Row, cut: Cut) -> Part | None:
+        """The event's short video and still where they stand, or as they were left of a recording that is gone."""
+        if self._recordings[event["recording_id"]].there:
+            return self._earlier.standing(event["event_id"], self._of_event(event, cut))
+        return self._earlier.named(event["event_id"])
+
+    def _of_event(self, event: Row, cut: Cut) -> str:
+        recording = self._recordings[event["recording_id"]]
+        shown = [cut.from_us, cut.to_us, event["peak_us"], event["keyframe"], event["clip"]]
+        return self._decided_by("event", recording.recording_id, recording.started_at.isoformat(), shown)
+
+    def _decided_by(self, *told: Any) -> str:
+        """A hash of what decides how a part looks, beside the camera's day, which its folder tells."""
+        settings = self._settings.model_dump(mode="json", include={"proxy_width", "proxy_rate_hz"})
+        return short_hash([VERSIONS["publish"], settings, self._workspace.settings.site.time_zone, *told])
+
+    def _written_event(self, event: Row, cut: Cut) -> Part | None:
+        """What was just made of an event; None of a recording that is gone."""
+        if not self._recordings[event["recording_id"]].there:
+            return None
+        names = [event["clip"], *([event["keyframe"]] if event["keyframe"] in self._pictures.stills else [])]
+        return written_part(self._folder, self._of_event(event, cut), names)
+
+    def _written_summary(self, summary: "_Summary") -> Part:
+        sheet = self._write_sheet(summary.entries)
+        names = [entry["still"] for entry in summary.entries if entry["still"] in self._pictures.stills]
+        names += [*([SUMMARY] if summary.entries else []), *([CONTACT] if sheet else [])]
+        return written_part(self._folder, summary.of, names)
+
+    def _entries(self, chosen: Sequence[Row]) -> tuple[list[Row], list[Chapter]]:
         entries, chapters, at_us = [], [], 0
         # By recording: each is decoded once, and where two overlap their pictures must not alternate.
         order = {recording_id: number for number, recording_id in enumerate(self._recordings)}
-        there = [row for row in self._chosen if self._recordings[row["recording_id"]].there]
-        for row in sorted(there, key=lambda row: (order[row["recording_id"]], row["from_us"])):
+        for row in sorted(chosen, key=lambda row: (order[row["recording_id"]], row["from_us"])):
             length_us = row["to_us"] - row["from_us"]
             recording = self._recordings[row["recording_id"]]
             name = f"{row['taken_at']:%H%M%S}-{row['recording_id'][:6]}-{row['segment']:04d}.jpg"
             entries.append({**row, "at_us": at_us, "recording": recording, "still": f"keyframes/{name}"})
-            chapters.append(Chapter(f"{self._clock(row['taken_at'])} {row['chosen']}", at_us, at_us + length_us))
+            chapters.append(
+                Chapter(f"{self._pictures.clock(row['taken_at'])} {row['chosen']}", at_us, at_us + length_us)
+            )
             at_us += length_us
         return entries, chapters
 
@@ -129,18 +173,19 @@ class _Publication:
             end_us = start_us + longest_us
         return Cut(event["clip"], max(0, start_us), min(end_us, recording.duration_us))
 
-    def _write_videos(self, entries: Sequence[Row], chapters: Sequence[Chapter], clips: dict[str, Cut]) -> float:
-        """One pass over each recording for the summary, the proxies and the stills that come from it."""
+    def _write_videos(self, summary: "_Summary", new: Sequence[Row], clips: dict[str, Cut]) -> float:
+        """One pass over each recording for what of the summary, the proxies and the stills is not there yet."""
         decoded_us = 0
+        entries = summary.entries if summary.part is None else []
         with ExitStack() as open_videos:
-            summary = None
+            video = None
             if entries:
-                title = f"{self._day.place}"
-                summary = open_videos.enter_context(self._writer(SUMMARY, title, chapters, chapters[-1].to_us))
+                title, end_us = f"{self._day.place}", summary.chapters[-1].to_us
+                video = open_videos.enter_context(self._pictures.writer(SUMMARY, title, summary.chapters, end_us))
             for recording in (recording for recording in self._recordings.values() if recording.there):
                 mine = [entry for entry in entries if entry["recording"] is recording]
                 cuts = [Cut(SUMMARY, entry["from_us"], entry["to_us"], entry["at_us"]) for entry in mine]
-                events = [row for row in self._events if row["recording_id"] == recording.recording_id]
+                events = [row for row in new if row["recording_id"] == recording.recording_id]
                 cuts += [clips[row["event_id"]] for row in events]
                 stills = {entry["keyframe_us"]: entry["still"] for entry in mine}
                 wanted_stills = [*stills.items(), *((row["peak_us"], row["keyframe"]) for row in events)]
@@ -149,91 +194,33 @@ class _Publication:
                 index = load_index(self._workspace.store, recording.recording_id)
                 with ExitStack() as proxies:
                     videos = {
-                        cut.video: proxies.enter_context(self._writer(cut.video, "", (), cut.to_us - cut.from_us))
+                        cut.video: proxies.enter_context(
+                            self._pictures.writer(cut.video, "", (), cut.to_us - cut.from_us)
+                        )
                         for cut in cuts
                         if cut.video != SUMMARY
                     }
-                    if summary is not None:
-                        videos[SUMMARY] = summary
-                    self._feed(recording, index, cuts, wanted_stills, videos)
+                    if video is not None:
+                        videos[SUMMARY] = video
+                    self._pictures.feed(recording, index, cuts, wanted_stills, videos)
                 decoded_us += sum(cut.to_us - cut.from_us for cut in cuts)
+        for name, picture in sorted(self._pictures.stills.items()):
+            write_jpeg(self._folder / name, picture, JPEG_QUALITY)
         return decoded_us / 1e6
 
-    def _feed(
-        self,
-        recording: Recording,
-        index: FrameIndex,
-        cuts: Sequence[Cut],
-        stills: Sequence[tuple[int, str]],
-        videos: dict[str, VideoWriter],
-    ) -> None:
-        shown = {cut: set(self._pictures_of(cut, index).tolist()) for cut in cuts}
-        at = {name: int(index.on_display(np.array([t_us]))[0]) for t_us, name in stills}
-        wanted = np.array(sorted(set().union(*shown.values(), (i for i in at.values() if i >= 0))), dtype=np.int64)
-        path = self._workspace.site.footage_root / recording.path
-        for picture in decode(path, index, wanted, threads=self._threads):
-            own_size = self._shown_size(picture)
-            frame = self._captioned(picture, recording, own_size)
-            for cut, indices in shown.items():
-                if picture.index in indices:
-                    size = self._sizes.setdefault(cut.video, own_size)
-                    fitting = frame if size == own_size else self._captioned(picture, recording, size)
-                    videos[cut.video].write(fitting, cut.at_us + max(0, picture.t_us - cut.from_us))
-            self._stills |= {name: frame for name, wanted_index in at.items() if wanted_index == picture.index}
-        for cut in cuts:
-            if videos[cut.video].frames == 0 and cut.video != SUMMARY:
-                raise AfterwatchError(f"{recording.path}: no picture of {cut.video} can be decoded any more")
-
-    def _pictures_of(self, cut: Cut, index: FrameIndex) -> NDArray[np.int64]:
-        """Pictures of a cut, from the one on display at its beginning on, thinned to the proxies' rate."""
-        first, last = np.searchsorted(index.t_us, [cut.from_us, cut.to_us])
-        shown = int(index.on_display(np.array([cut.from_us]))[0])
-        first = first if shown < 0 else min(int(first), shown)
-        times = np.maximum(index.t_us[first:last] - cut.from_us, 0)
-        cell = (times * self._settings.proxy_rate_hz / 1e6 + 1e-6).astype(np.int64)
-        _, kept = np.unique(cell, return_index=True)
-        return np.asarray(first + kept, dtype=np.int64)
-
-    def _shown_size(self, picture: Picture) -> Size:
-        height, width = picture.size
-        scaled = max(2, min(self._settings.proxy_width, width) & ~1)
-        return max(2, round(height * scaled / width) & ~1), scaled
-
-    def _captioned(self, picture: Picture, recording: Recording, size: Size) -> Rgb:
-        """The picture within `size`, black beside it where a camera's recordings differ in shape."""
-        height, width = picture.size
-        scale = min(size[0] / height, size[1] / width)
-        fits = abs(size[0] - height * scale) < 2 and abs(size[1] - width * scale) < 2
-        inner = size if fits else (max(1, round(height * scale)), max(1, round(width * scale)))
-        small = picture.view(WHOLE, inner)
-        above, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
-        small = np.pad(small, ((above, size[0] - inner[0] - above), (left, size[1] - inner[1] - left), (0, 0)))
-        moment = recording.started_at + timedelta(microseconds=picture.t_us)
-        return draw_caption(small, f"{recording.place.camera}  {recording.place.day} {self._clock(moment)}")
-
-    def _clock(self, moment: datetime) -> str:
-        return f"{moment.astimezone(self._workspace.settings.zone):%H:%M:%S}"
-
-    def _writer(self, name: str, title: str, chapters: Sequence[Chapter], end_us: int) -> VideoWriter:
-        rate = Fraction(self._settings.proxy_rate_hz).limit_denominator(1000)
-        encoding = Encoding(crf=27, preset="superfast", keyframe_every=round(2 * rate), rate_hz=rate)
-        return VideoWriter(self._folder / name, encoding, title=title or None, chapters=chapters, end_us=end_us)
-
-    def _write_stills(self, entries: Sequence[Row]) -> bool:
-        """Write the keyframes and the contact sheet of the best; returns whether there is a sheet."""
-        for name, picture in sorted(self._stills.items()):
-            write_jpeg(self._folder / name, picture, JPEG_QUALITY)
-        there = [entry for entry in entries if entry["still"] in self._stills]
+    def _write_sheet(self, entries: Sequence[Row]) -> bool:
+        """Write the contact sheet of the best; returns whether there is one."""
+        there = [entry for entry in entries if entry["still"] in self._pictures.stills]
         best = sorted(there, key=lambda entry: (-entry["score"], entry["at_us"]))[: self._settings.keyframes]
         best.sort(key=lambda entry: entry["at_us"])
         if best:
-            captions = [f"{self._clock(entry['taken_at'])}  {entry['chosen']}" for entry in best]
-            pictures = [self._stills[entry["still"]] for entry in best]
+            captions = [f"{self._pictures.clock(entry['taken_at'])}  {entry['chosen']}" for entry in best]
+            pictures = [self._pictures.stills[entry["still"]] for entry in best]
             sheet = contact_sheet(pictures, captions, CONTACT_COLUMNS, CONTACT_WIDTH)
             write_jpeg(self._folder / CONTACT, sheet, JPEG_QUALITY)
         return bool(best)
 
-    def _told(self, entries: Sequence[Row], clips: dict[str, Cut], sheet: bool) -> dict[str, Any]:
+    def _told(self, entries: Sequence[Row], clips: dict[str, Cut], made: dict[str, Part]) -> dict[str, Any]:
         place = self._day.place
         return {
             "key": self._steps.publish.key,
@@ -243,10 +230,11 @@ class _Publication:
             "partial": bool(self._lacking) or self._is_partial(),
             "lacking": list(self._lacking),
             "video": SUMMARY if entries else "",
-            "contact": CONTACT if sheet else "",
+            "contact": CONTACT if CONTACT in made[SUMMARY]["files"] else "",
             "duration_s": sum(entry["to_us"] - entry["from_us"] for entry in entries) / 1e6,
             "entries": [_told_entry(entry) for entry in entries],
-            "events": list(self._told_events(clips)),
+            "events": list(self._told_events(clips, made)),
+            "made": made,
             "versions": {
                 "afterwatch": version("afterwatch"),
                 "score": self._steps.score.key,
@@ -273,13 +261,14 @@ class _Publication:
         scopes |= {scope for alarm in self._steps.alarms for region in alarm.regions for scope in region.scopes}
         return any(not product.exists for scope in scopes for product in self._day.products(scope))
 
-    def _told_events(self, clips: dict[str, Cut]) -> Iterator[Row]:
+    def _told_events(self, clips: dict[str, Cut], made: dict[str, Part]) -> Iterator[Row]:
         for row in self._events:
             recording, cut = self._recordings[row["recording_id"]], clips[row["event_id"]]
+            files = made[row["event_id"]]["files"] if row["event_id"] in made else ()
 
-            def left(name: str, recording: Recording = recording) -> bool:
-                """Whether an earlier publication made it of a recording that is gone."""
-                return not recording.there and (self._folder / name).is_file()
+            def shown(name: str, recording: Recording = recording, files: Collection[str] = files) -> str:
+                """The file, where it was made; of a recording that is gone, where an earlier publication left it."""
+                return name if (name in files if recording.there else (self._folder / name).is_file()) else ""
 
             moments = {name: row[name].isoformat() for name in ("started_at", "ended_at", "peak_at")}
             yield {
@@ -289,8 +278,8 @@ class _Publication:
                 "threshold": float(row["threshold"]),
                 "recording": recording.path,
                 "recording_id": row["recording_id"],
-                "keyframe": row["keyframe"] if row["keyframe"] in self._stills or left(row["keyframe"]) else "",
-                "clip": row["clip"] if recording.there or left(row["clip"]) else "",
+                "keyframe": shown(row["keyframe"]),
+                "clip": shown(row["clip"]),
                 "clip_started_at": _at(recording, cut.from_us).isoformat(),
                 "clip_s": (cut.to_us - cut.from_us) / 1e6,
             }

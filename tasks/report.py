@@ -17,6 +17,7 @@ from lake.keys import Place
 from lake.ledger import RunRow
 from tasks.alarms import STEP as CLASSIFY
 from tasks.heads import STEP as RETRIEVE
+from tasks.heads import SUSPENDED
 from tasks.inventory import USABLE, Row
 from tasks.plan import FRAMES_SCOPE, DayPlan, Selection, plan_days, recordings_of
 from tasks.receipts import Receipt
@@ -155,14 +156,15 @@ def close_night(
 
 
 def _count_events(workspace: Workspace, receipts: Sequence[Receipt]) -> tuple[int, dict[str, int]]:
-    """Events of all heads, and alarms by head; heads that raise none by their nature are left out."""
+    """Events of all heads, and alarms by head; heads that raise none by their nature are left out, and those that were
+    suspended: none looked for is not none found."""
     events = 0
     alarms: dict[str, int] = {}
     for receipt in receipts:
         for path in (path for path in receipt.outputs if path.startswith("events/")):
             raised = workspace.store.read_table(path, ["alarm"])["alarm"].to_pylist()
             events += len(raised)
-            if receipt.step != RETRIEVE:
+            if receipt.step != RETRIEVE and not receipt.message.startswith(f"{SUSPENDED}:"):
                 alarms[receipt.scope] = alarms.get(receipt.scope, 0) + sum(raised)
     return events, dict(sorted(alarms.items()))
 

@@ -4,9 +4,9 @@ A head is not applied where its camera does not look where it did when the head 
 recorded under a moved view has no scores, and the receipt says so.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,15 +14,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from prefect import task
 
-from footage.health import is_moved
 from lake.schema import TABLES
 from lake.vectors import Embeddings, read_embeddings
 from models.events import Event, EventRule, find_events, speaks_until
 from models.heads.retrieval import RetrievalHead, Sigmoid, retrieval_head
-from tasks.heads import KIND, STEP, SUSPENDED, SUSPENDED_FOR
-from tasks.health import Displaced, displacements
+from tasks.applied import apply_steps
+from tasks.heads import KIND, STEP, SUSPENDED
+from tasks.health import displacements
+from tasks.moved_view import moved_message, outside_moved_view
 from tasks.plan import DayPlan, DaySteps, HeadPlan
-from tasks.receipts import Receipt, reason_of
+from tasks.receipts import Receipt
 from tasks.rows import event_row, score_rows, write_rows
 from workspace.opened import Workspace
 
@@ -36,27 +37,8 @@ def retrieve(root: str, label: str, days: Sequence[tuple[DayPlan, DaySteps]]) ->
 
 def retrieve_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Receipt]:
     """The task's work for one day, without an orchestrator; what exists is not made again."""
-    receipts = [
-        Receipt(day.place, step.name, step.scope, step.key, "skipped", message=step.remark)
-        for step in steps.retired
-        if step.name == STEP
-    ]
-    for plan in steps.heads:
-        step, began = plan.step, time.perf_counter()
-        status, rows, message = "skipped", 0, step.remark
-        if not step.exists:
-            try:
-                (rows, message), status = _apply(workspace, day, steps, plan), "done"
-            except Exception as error:  # noqa: BLE001 — one head must not stop the others: it is reported, and tried again
-                status, message = "failed", reason_of(error)
-        outputs = step.outputs if status != "failed" else ()
-        seconds = time.perf_counter() - began
-        receipts.append(
-            Receipt(
-                day.place, step.name, step.scope, step.key, status, outputs, step.inputs, rows, seconds, 0.0, message
-            )
-        )
-    return receipts
+    todo = ((plan.step, partial(_apply, workspace, day, steps, plan)) for plan in steps.heads)
+    return apply_steps(day, STEP, steps.retired, todo)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +62,9 @@ def _apply(workspace: Workspace, day: DayPlan, steps: DaySteps, plan: HeadPlan) 
     else:
         serving = _load(workspace, plan)
         displaced = displacements(workspace, day, steps.references, serving.reference)
-        snippets = read_embeddings(workspace.store, plan.snippets)
-        snippets = snippets.take(np.flatnonzero(~_under_moved_view(snippets, displaced)))
-        message = _told(workspace, displaced)
+        snippets = outside_moved_view(read_embeddings(workspace.store, plan.snippets), displaced)
+        since = "the head was trained; draw the region again and train it there"
+        message = moved_message(workspace, displaced, since=since)
         if len(snippets):
             scores, rows = _score(day, plan, serving, snippets, workspace.settings.reach_s)
     # Events first: scores that are there mean that the step is done.
@@ -134,31 +116,3 @@ def _score(
         for rank, event in enumerate(ranked, start=1)
     ]
     return score_rows(day.place, snippets, *named, told), rows
-
-
-def _under_moved_view(snippets: Embeddings, displaced: Sequence[Displaced]) -> NDArray[np.bool_]:
-    """bool (N,): which snippets reach into a still of a moved camera."""
-    hidden = np.zeros(len(snippets), dtype=np.bool_)
-    moved = [still for still, share in displaced if is_moved(share)]
-    if not moved or not len(snippets):
-        return hidden
-    owners = np.asarray(snippets.rows["recording_id"].to_pylist(), dtype=object)
-    begins, ends = snippets.column("from_us"), snippets.column("to_us")
-    for still in moved:
-        hidden |= (owners == still.recording_id) & (begins < still.to_us) & (ends > still.from_us)
-    return hidden
-
-
-def _told(workspace: Workspace, displaced: Sequence[Displaced]) -> str:
-    moved = sorted(
-        ((still.taken_at, share) for still, share in displaced if share is not None and is_moved(share)),
-        key=lambda item: item[0],
-    )
-    if not moved:
-        return ""
-    since, share = moved[0]
-    how = "shows another view" if share >= 1 else f"has moved by {100 * share:.1f} % of the picture's width"
-    return (
-        f"{SUSPENDED_FOR} {len(moved)} of {len(displaced)} stills, from {since.astimezone(workspace.settings.zone):%H:%M} "
-        f"on: the camera {how} since the head was trained; draw the region again and train it there"
-    )

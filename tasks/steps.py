@@ -87,7 +87,7 @@ def _plan_steps(
     frames, looks = made(day, FRAMES_SCOPE), made(day, pictures)
 
     def key_of(name: str, parameters: Any, inputs: Sequence[str]) -> str:
-        told = {"place": [place.campaign, place.camera, place.day.isoformat()], "parameters": parameters}
+        told = {"place": place.told, "parameters": parameters}
         return step_key(name, told, inputs)
 
     def step(name: str, scope: str, parameters: Any, inputs: Sequence[str], tables: Sequence[str]) -> Step:
@@ -118,7 +118,7 @@ def _plan_steps(
     summarise = step("summarise", "", chosen_by, made_of, ("segments",))
     shown_by = {"summary": summary.model_dump(mode="json"), "time_zone": settings.site.time_zone}
     heads = serving.heads.plan(day, held_against) if place in chosen else ()
-    alarms = serving.alarms.plan(day) if place in chosen else ()
+    alarms = serving.alarms.plan(day, held_against) if place in chosen else ()
     retired = (*serving.heads.retired(place), *serving.alarms.retired(place)) if place in chosen else ()
     applied = [*(head.step.key for head in heads), *(alarm.step.key for alarm in alarms)]
     made_by = [score.key, summarise.key, *applied]

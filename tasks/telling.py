@@ -17,10 +17,19 @@ def tell(workspace: Workspace, *, in_flow: bool) -> list[str]:
     notifications = workspace.settings.notifications
     if not (notifications.email or notifications.webhook):
         return []
-    from tasks.notify import notify  # brings the orchestrator's library, which a night with nothing to do goes without
-
-    send = notify if in_flow else notify.fn
     try:
-        return list(send(str(workspace.site.root)).failed)
+        return list(_as_task(workspace) if in_flow else _here(workspace))
     except Exception as error:  # noqa: BLE001 — what was found stands, whether or not somebody was told of it
         return [f"notifications: {reason_of(error)}; the next run tells what was not told"]
+
+
+def _as_task(workspace: Workspace) -> tuple[str, ...]:
+    from tasks.notify import notify  # brings the orchestrator's library, which a night with nothing to do goes without
+
+    return notify(str(workspace.site.root)).failed
+
+
+def _here(workspace: Workspace) -> tuple[str, ...]:
+    from workspace.notifications.sending import send_pending  # brings the libraries that send, for sites with a channel
+
+    return send_pending(workspace).failed

@@ -154,6 +154,8 @@ def fit_classifier(
         "fold.scores": out.scores,
         "fold.truth": samples.targets.astype(np.uint8),
         "fold.number": out.fold,
+        "fold.windows": out.window_scores,
+        "fold.clip": samples.clip,
     }
     return _kept(workspace, name, card, arrays, author.strip(), out.seconds_per_epoch)
 
@@ -168,21 +170,47 @@ def metrics_of(
 
     `half`: at a probability of 0.5. `inside`: at thresholds that were chosen inside the training part of each fold, which is
     what a threshold chosen today may do on clips of tomorrow. `recommended`: at the recommended threshold, which was chosen
-    on these very scores and so flatters itself.
+    on these very scores and so flatters itself. `night`: at the recommended threshold as the night counts where an alarm
+    has `smooth_s = 0`, see `night_told`.
     """
     told = {}
     for place, name in enumerate(samples.classes):
         truth, scores = samples.targets[:, place], out.scores[:, place]
         swept = sweep(truth, scores)
         chosen, confusion = choose_inside(truth, scores, out.fold, out.inner[:, :, place], criterion)
+        recommended = float(thresholds[name]["threshold"])
         told[name] = {
             "auc": _rounded(swept.auc),
             "average_precision": _rounded(swept.average_precision),
             "half": confusion_told(swept.at(HALF)),
             "inside": {**confusion_told(confusion), "thresholds": [_rounded(value) for value in chosen.tolist()]},
-            "recommended": confusion_told(swept.at(float(thresholds[name]["threshold"]))),
+            "recommended": confusion_told(swept.at(recommended)),
+            "night": night_told(samples, out, place, recommended),
         }
     return told
+
+
+def night_told(samples: ClassifierSamples, out: OutOfFold, place: int, threshold: float) -> dict[str, Any]:
+    """What a threshold comes to where windows are held against it one by one: a clip counts where any of them is above it.
+
+    Beside the counts and shares `normal_windows_above`: the share of the windows of normal clips, those without any alarm
+    class, that are above it; null where there is no normal clip.
+
+    Args:
+        samples: clips in windows.
+        out: what they score where they were held out.
+        place: of the class.
+        threshold: on its probability.
+    """
+    peaks = np.zeros(len(samples))
+    windows = out.window_scores[:, place].astype(np.float64)
+    np.maximum.at(peaks, samples.clip, windows)
+    normal = windows[samples.targets.sum(axis=1)[samples.clip] == 0]
+    above = float(np.mean(normal > threshold)) if len(normal) else math.nan
+    return {
+        **confusion_told(sweep(samples.targets[:, place], peaks).at(threshold)),
+        "normal_windows_above": _rounded(above),
+    }
 
 
 def confusion_told(confusion: Confusion) -> dict[str, Any]:
@@ -223,12 +251,18 @@ def _kept(
 
 def _data_told(folder: str, windows: ClipWindows, samples: ClassifierSamples) -> dict[str, Any]:
     clip_set = windows.clip_set
+    of_clips = np.bincount(samples.clip)
     return {
         "folder": folder,
         "layout": clip_set.layout,
         "clips": dict(clip_set.counts),
         "sources": len(set(samples.sources)),
         "windows": len(samples.vectors),
+        "windows_per_clip": {
+            "fewest": int(of_clips.min()),
+            "mean": round(float(of_clips.mean()), 2),
+            "most": int(of_clips.max()),
+        },
         "windows_lost": windows.lost,
         "content": short_hash(sorted([clip.content, clip.label, clip.source] for clip in clip_set.clips)),
         "left_out": list(clip_set.left_out),

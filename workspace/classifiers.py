@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from infra.errors import ConfigurationError, UnknownNameError
+from infra.errors import ConfigurationError, LakeError, UnknownNameError
 from lake.operating_points import OperatingPoint, operating_points_now
 from lake.promotions import in_service
 from models.arrays import part
 from models.heads.classifier import ClassifierHead
 from models.sweep import Sweep, sweep
+from workspace.clip_vectors import Inputs
 from workspace.opened import Workspace
 
 KIND = "classifier"
@@ -66,7 +67,7 @@ def find_classifier(workspace: Workspace, name: str, version: str | None = None)
     Raises:
         UnknownNameError: there is no classifier of that name, or no such version.
         ConfigurationError: none of its versions is in service.
-        LakeError: its card is damaged.
+        LakeError: its card is damaged, or does not say what it looks at and for.
     """
     known = versions_of(workspace, name)
     if version is None:
@@ -78,20 +79,38 @@ def find_classifier(workspace: Workspace, name: str, version: str | None = None)
             )
     if version not in known:
         raise UnknownNameError(f"version of classifier {name}", version, known)
-    return FoundClassifier(name, version, workspace.registry.card(KIND, name, version))
+    found = FoundClassifier(name, version, workspace.registry.card(KIND, name, version))
+    _check_card(found)
+    return found
 
 
-def versions_of(workspace: Workspace, name: str) -> list[str]:
-    """Versions of a classifier, oldest first.
+def _check_card(found: FoundClassifier) -> None:
+    """Hold a card against what every reader takes for granted: one that was not written by a fit may lack it."""
+    classes = found.card.get("classes")
+    if not (isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes)):
+        raise _unusable(found, "its card does not name its classes")
+    try:
+        Inputs.from_card(found.card)
+    except ConfigurationError as error:
+        raise _unusable(found, str(error)) from None
+
+
+def _unusable(found: FoundClassifier, why: str) -> LakeError:
+    again = "" if why.endswith("fit it again") else "; fit it again"
+    return LakeError(f"classifier {found.name} {found.version} cannot be used: {why}{again}")
+
+
+def versions_of(workspace: Workspace, name: str, kind: str = KIND) -> list[str]:
+    """Versions of a classifier, or of a model of another kind, the oldest first, by when they were made.
 
     Raises:
-        UnknownNameError: there is no classifier of that name.
+        UnknownNameError: there is none of that name.
     """
-    known = [(called, version) for kind, called, version in workspace.registry.versions() if kind == KIND]
+    known = [(called, version) for found, called, version in workspace.registry.versions() if found == kind]
     mine = [version for called, version in known if called == name]
     if not mine:
-        raise UnknownNameError("classifier", name, {called for called, _ in known})
-    made = {version: str(workspace.registry.card(KIND, name, version).get("made_at", "")) for version in mine}
+        raise UnknownNameError(kind, name, {called for called, _ in known})
+    made = {version: str(workspace.registry.card(kind, name, version).get("made_at", "")) for version in mine}
     return sorted(mine, key=lambda version: (made[version], version))
 
 
@@ -124,9 +143,15 @@ def threshold_of(workspace: Workspace, found: FoundClassifier, class_name: str) 
 
 
 def recommended(found: FoundClassifier, class_name: str) -> OperatingPoint:
-    """What the card of a classifier recommends as threshold of a class."""
-    told = found.card["thresholds"][class_name]
-    made_at = datetime.fromisoformat(found.card["made_at"])
-    return OperatingPoint(
-        found.name, found.version, class_name, float(told["threshold"]), told["criterion"], "", made_at
-    )
+    """What the card of a classifier recommends as threshold of a class.
+
+    Raises:
+        LakeError: it recommends none.
+    """
+    try:
+        told = found.card["thresholds"][class_name]
+        threshold, criterion = float(told["threshold"]), str(told["criterion"])
+        made_at = datetime.fromisoformat(found.card["made_at"])
+    except (KeyError, TypeError, ValueError):
+        raise _unusable(found, f"its card tells no threshold of {class_name}, or not when it was made") from None
+    return OperatingPoint(found.name, found.version, class_name, threshold, criterion, "", made_at)

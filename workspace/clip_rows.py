@@ -73,8 +73,8 @@ def clip_rows(
         encoders: brought to life, each of another space.
         strides_s: seconds from one snippet's start to the next's, by space; the snippet's length where it is not said.
         frame_rate_hz: pictures of a second that frame encoders see.
-        cache: folder that keeps vectors for the next call, by the clip's content and all that decides them; None keeps
-            nothing.
+        cache: folder that keeps vectors for the next call, by the clip's content, the encoder's space and when it looks;
+            None keeps nothing. As in the lake, a network's device and precision are not told apart: they round otherwise.
         threads: that decode a clip; 0 for one per core.
         progress: called with `vectors`, the clips done and all.
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from footage.index import FrameIndex
-from infra.errors import ConfigurationError
+from infra.errors import ConfigurationError, UnknownNameError
 from models.encoders.base import Encoder, EncoderSpec, Kind, Vectors
 from models.heads.classifier_samples import ClassifierSamples
 from models.windows import Pooling, Rows, Windows, grid_windows, joined
@@ -40,6 +40,11 @@ class ClassifierInput:
     kind: Kind
     pooling: Pooling
 
+    def __post_init__(self) -> None:
+        for what, said, known in (("kind", self.kind, get_args(Kind)), ("pooling", self.pooling, get_args(Pooling))):
+            if said not in known:
+                raise UnknownNameError(f"{what} of input {self.encoder}", str(said), known)
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -62,13 +67,20 @@ class Inputs:
         spaces = [item.space for item in self.items]
         if not spaces or len(set(spaces)) < len(spaces):
             raise ConfigurationError(f"a classifier has at least one input, each encoder once, got {spaces}")
-        numbers = (self.window_s, self.stride_s, *(() if self.frame_rate_hz is None else (self.frame_rate_hz,)))
-        if not all(0 < number <= MOST for number in numbers):
+        numbers = {"window_s": self.window_s, "stride_s": self.stride_s}
+        if self.frame_rate_hz is not None:
+            numbers["frame_rate_hz"] = self.frame_rate_hz
+        for name, number in numbers.items():
+            if not isinstance(number, int | float) or not 0 < number <= MOST:
+                raise ConfigurationError(f"{name} is a number above 0 and at most {MOST:g}, got {number}")
+        frames = [item.encoder for item in self.items if item.kind == "frame"]
+        if self.frame_rate_hz is None and frames:
+            raise ConfigurationError(f"frame encoders have a frame_rate_hz, and {', '.join(frames)} has none")
+        if self.frame_rate_hz is not None and not frames:
+            named = ", ".join(item.encoder for item in self.items)
             raise ConfigurationError(
-                f"window_s, stride_s and frame_rate_hz are above 0 and at most {MOST:g}, got {numbers}; correct the value"
+                f"only frame encoders have a frame_rate_hz, got {self.frame_rate_hz:g} and none among {named}"
             )
-        if (self.frame_rate_hz is not None) != any(item.kind == "frame" for item in self.items):
-            raise ConfigurationError(f"frame encoders, and only they, have a frame_rate_hz, got {self}")
 
     @property
     def window_item(self) -> ClassifierInput | None:
@@ -94,10 +106,13 @@ class Inputs:
         try:
             items = tuple(ClassifierInput(**item) for item in card["inputs"])
             return cls(items, card["window_s"], card["stride_s"], card["frame_rate_hz"])
-        except (KeyError, TypeError) as error:
-            raise ConfigurationError(
-                f"the card does not say what the classifier looks at ({error}); fit it again"
-            ) from None
+        except KeyError as error:
+            why = f"it does not tell {error.args[0]}"
+        except TypeError:
+            why = "its inputs are a list, and each tells encoder, space, kind and pooling"
+        except ConfigurationError as error:
+            why = str(error)
+        raise ConfigurationError(f"the card does not say what the classifier looks at: {why}; fit it again")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,12 +1,13 @@
 """From labelled clips to a fine-tuned network that is an encoder of the workspace: trained, kept under its hash, told on a card.
 
 A fifth of the source videos tells when to stop, a fifth is held out, and the rest is learnt from; what was not held out was
-seen, and no later classifier on this encoder is measured or trained on it (`unseen_part`). Everything unfinished lies under
-`.afterwatch/finetuning/<architecture>-<name>/`: the decoded snippets, and the checkpoint from which the same call goes on.
+seen, and no later classifier on this encoder is measured or trained on it (`unseen_part`), nor on one that is fine-tuned
+from it in turn. Everything unfinished lies under `.afterwatch/finetuning/<architecture>-<name>/`: the decoded snippets, and
+the checkpoint from which the same call goes on.
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as distribution_version
@@ -20,7 +21,7 @@ from footage.index import MICROSECONDS
 from footage.writing import write_bytes
 from infra.errors import ConfigurationError
 from infra.table import NAME
-from infra.weights import WeightsFile, add_weights
+from infra.weights import WeightsFile, add_weights, file_sha256
 from lake.keys import short_hash
 from lake.registry import Registry
 from models.autoencoders.checkpoint import CheckpointError
@@ -28,9 +29,9 @@ from models.encoders.base import EncoderSpec, Pixels, Vectors
 from models.encoders.specs import LOCAL, RANDOM, describe, normalisation, split_name
 from models.finetuning import Finetuned, FinetuningSettings, Snippets, finetune, network_to_finetune
 from models.heads.classifier_samples import check_classes, fold_numbers
-from workspace.classifier_fitting import unembedded
+from workspace.classifier_fitting import check_clips, unembedded
 from workspace.clip_rows import ClipRows, clip_rows
-from workspace.clip_sets.base import ClipSet
+from workspace.clip_sets.base import ClipSet, LabelledClip
 from workspace.opened import Workspace
 
 KIND = "network"
@@ -90,6 +91,7 @@ def finetune_encoder(
     *,
     device: str,
     author: str,
+    head_folds: int | None = None,
     restart: bool = False,
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> FinetunedEncoder:
@@ -99,29 +101,36 @@ def finetune_encoder(
         workspace: where it is kept.
         name: third part of its name as an encoder; an older one of that name is replaced.
         folder: name of the clips' folder, for the card.
-        clip_set: labelled clips.
+        clip_set: labelled clips; what the network to begin with has seen of them takes no part.
         classes: alarm classes, one logit each.
         spec, weights: of the network to begin with.
         settings: how.
         device: torch's name of one.
         author: who wants it.
+        head_folds: of the classifier that is to be fitted on the fifth held out, which has to have sources for them; None:
+            none is.
         restart: forget an earlier call.
         progress: called with `vectors` (clips decoded), then `backbone`, what is done and all of it.
 
     Raises:
-        ConfigurationError: the clips or the encoder do not do, or the checkpoint is of another training.
+        ConfigurationError: the clips or the encoder do not do, which is said before a clip is decoded, or the checkpoint
+            is of another training.
         AfterwatchError: the loss is not finite.
     """
     encoder = encoder_name(spec, name)
+    unseen = unseen_part(workspace.registry, clip_set, [spec])
+    try:
+        _fifths(unseen, classes, settings.seed, head_folds)
+    except ConfigurationError as error:
+        if unseen is clip_set:
+            raise
+        raise ConfigurationError(f"{unseen.left_out[-1]}; of the others, {error}") from None
     place = workspace.site.state_folder / "finetuning" / f"{split_name(spec.name).architecture}-{name}"
     if restart:
         shutil.rmtree(place, ignore_errors=True)
-    fold_numbers(unembedded(clip_set, classes), FOLDS, settings.seed)
     place.mkdir(parents=True, exist_ok=True)
-    rows, pixels = _snippets(workspace, clip_set, spec, place, progress)
-    samples = unembedded(rows.clip_set, classes)
-    fold = fold_numbers(samples, FOLDS, settings.seed)
-    check_classes(samples.of(np.flatnonzero(fold < STOPPED_BY)))
+    rows, pixels = _snippets(workspace, unseen, spec, place, progress)
+    fold = _fifths(rows.clip_set, classes, settings.seed, head_folds)
     training, held_out = _parts(rows, pixels, fold, classes)
     checkpoint = place / CHECKPOINT
     try:
@@ -131,6 +140,7 @@ def finetune_encoder(
             settings,
             training,
             held_out,
+            begun_with={"network": spec.space, "weights": spec.weights, "classes": list(classes)},
             checkpoint=checkpoint.read_bytes() if checkpoint.is_file() else None,
             save_checkpoint=lambda content: write_bytes(checkpoint, content),
             progress=progress,
@@ -149,21 +159,51 @@ def unseen_part(registry: Registry, clip_set: ClipSet, specs: Sequence[EncoderSp
     Raises:
         ConfigurationError: fewer than two classes are left.
     """
-    told = {spec.weights.removeprefix("sha256:") for spec in specs}
-    seen: set[str] = set()
-    for kind, name, version in registry.versions():
-        if kind == KIND:
-            card = registry.card(kind, name, version)
-            if card["weights"] in told:
-                seen |= set(card["data"]["seen"])
-    sources = {clip.source for clip in clip_set.clips if clip.content in seen}
-    clips = [clip for clip in clip_set.clips if clip.source not in sources]
-    if len(clips) == len(clip_set):
+    seen = clips_of_seen_sources(clip_set, contents_seen(registry, specs))
+    if not seen:
         return clip_set
-    told_out = (
-        f"{len(clip_set) - len(clips)} clips of {len(sources)} source videos: the fine-tuned network has seen them"
-    )
-    return clip_set.narrowed(clips, [told_out])
+    sources = {clip.source for clip in seen}
+    told_out = f"{len(seen)} clips of {len(sources)} source videos: the fine-tuned network has seen them"
+    return clip_set.narrowed([clip for clip in clip_set.clips if clip.source not in sources], [told_out])
+
+
+def contents_seen(registry: Registry, specs: Sequence[EncoderSpec]) -> set[str]:
+    """Hashes of the clips that fine-tuned networks among the encoders, and those they were fine-tuned from, have seen."""
+    weights = {spec.weights.removeprefix("sha256:") for spec in specs}
+    cards = (registry.card(*found) for found in registry.versions() if found[0] == KIND)
+    return {content for card in cards if card["weights"] in weights for content in card["data"]["seen"]}
+
+
+def clips_of_seen_sources(clip_set: ClipSet, contents: Collection[str]) -> tuple[LabelledClip, ...]:
+    """The clips with one of these contents, and the others of their source videos."""
+    sources = {clip.source for clip in clip_set.clips if clip.content in contents}
+    return tuple(clip for clip in clip_set.clips if clip.source in sources)
+
+
+def card_of(registry: Registry, spec: EncoderSpec) -> dict[str, Any] | None:
+    """The card of the fine-tuned network that an encoder is; None where it is none."""
+    cards = (registry.card(*found) for found in registry.versions() if found[0] == KIND)
+    return next((card for card in cards if card["weights"] == spec.weights.removeprefix("sha256:")), None)
+
+
+def _fifths(clip_set: ClipSet, classes: Sequence[str], seed: int, head_folds: int | None) -> NDArray[np.int64]:
+    """int64 (C,): the fifth that each clip is in.
+
+    Raises:
+        ConfigurationError: there are too few sources for it, or too few are held out for the classifier.
+    """
+    samples = unembedded(clip_set, classes)
+    fold = fold_numbers(samples, FOLDS, seed)
+    check_classes(samples.of(np.flatnonzero(fold < STOPPED_BY)))
+    if head_folds is not None:
+        held_out = [clip for clip, number in zip(clip_set.clips, fold.tolist(), strict=True) if number == HELD_OUT]
+        try:
+            check_clips(clip_set.narrowed(held_out, ()), classes, head_folds, seed)
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"{len(held_out)} of {len(clip_set)} clips are held out from fine-tuning for the classifier: {error}"
+            ) from None
+    return fold
 
 
 class _Keeper:
@@ -249,17 +289,18 @@ def _kept(
     pixels = normalisation(spec.name, weights)
     unfinished = workspace.site.state_folder / "finetuning" / f"{encoder.replace('/', '-')}.safetensors"
     write_bytes(unfinished, tuned.to_bytes())
-    details = {"options": {} if weights is None else weights.options, "mean": pixels.mean, "std": pixels.std}
-    added = add_weights(workspace.site.weights_folder, encoder, unfinished, details)
-    unfinished.unlink()
-    version = added.sha256[:12]
+    options = {} if weights is None else weights.options
+    made = WeightsFile(unfinished, file_sha256(unfinished), options=options, mean=pixels.mean, std=pixels.std)
+    version = made.sha256[:12]
+    seen = {clip_set.clips[clip].content for clip in np.flatnonzero(fold != HELD_OUT).tolist()}
     parts = {"training": fold < STOPPED_BY, "stopped_by": fold == STOPPED_BY, "held_out": fold == HELD_OUT}
     card = {
         "encoder": encoder,
-        "space": describe(encoder, added).space,
-        "weights": added.sha256,
+        "space": describe(encoder, made).space,
+        "weights": made.sha256,
         "from": {"encoder": spec.name, "weights": spec.weights},
         "classes": list(classes),
+        "normal": clip_set.normal,
         "settings": asdict(settings),
         "epochs": [asdict(epoch) for epoch in tuned.epochs],
         "best_epoch": tuned.best + 1,
@@ -268,7 +309,7 @@ def _kept(
             "layout": clip_set.layout,
             "clips": dict(clip_set.counts),
             "parts": {part: int(mine.sum()) for part, mine in parts.items()},
-            "seen": sorted(clip_set.clips[clip].content for clip in np.flatnonzero(fold != HELD_OUT).tolist()),
+            "seen": sorted(seen | contents_seen(workspace.registry, [spec])),
             "left_out": list(clip_set.left_out),
         },
         "author": author,
@@ -281,5 +322,9 @@ def _kept(
         "held_out_loss": np.array([epoch.validation for epoch in tuned.epochs], np.float32),
     }
     name = f"{split_name(encoder).architecture}.{split_name(encoder).label}"
+    # The card goes first: an encoder without one would pass for a network that has seen nothing.
     workspace.registry.save(KIND, name, version, card, arrays)
+    details = {"options": options, "mean": pixels.mean, "std": pixels.std}
+    add_weights(workspace.site.weights_folder, encoder, unfinished, details)
+    unfinished.unlink()
     return FinetunedEncoder(encoder, version, card)

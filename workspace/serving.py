@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from infra.errors import ConfigurationError, UnknownNameError
 from lake.promotions import in_service, promote, retire
-from workspace.classifiers import EVERY_CAMERA
+from workspace.classifiers import EVERY_CAMERA, versions_of
 from workspace.classifiers import KIND as CLASSIFIER
 from workspace.opened import Workspace
 from workspace.training import KIND as RETRIEVAL
@@ -48,10 +48,8 @@ def model_named(workspace: Workspace, name: str, kind: str | None = None) -> Nam
         raise UnknownNameError(what, name, {called for found, called, _ in known if kind in (None, found)})
     if len(kinds) > 1:
         raise ConfigurationError(f"there are models {name} of kinds {', '.join(kinds)}; say which with --kind")
-    mine = [version for found, called, version in known if (found, called) == (kinds[0], name)]
-    made = {version: str(workspace.registry.card(kinds[0], name, version).get("made_at", "")) for version in mine}
-    versions = tuple(sorted(mine, key=lambda version: (made[version], version)))
-    return NamedModel(kinds[0], name, versions, in_service(workspace.ledger, kinds[0]).get(name))
+    versions = versions_of(workspace, name, kinds[0])
+    return NamedModel(kinds[0], name, tuple(versions), in_service(workspace.ledger, kinds[0]).get(name))
 
 
 def put_into_service(workspace: Workspace, model: NamedModel, version: str, author: str) -> None:

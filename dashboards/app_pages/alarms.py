@@ -4,18 +4,18 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboards.alarm_queries import alarm_events, same_now, scored_alarms
+from dashboards.alarm_queries import alarm_events, scored_alarms
 from dashboards.app_pages.address import ALL_CAMERAS, chosen, chosen_nights
 from dashboards.app_pages.alarms_event import show_event, title_of
 from dashboards.app_pages.alarms_rules import show_rules
-from dashboards.app_pages.judged_list import Listing, Shown, show_list
+from dashboards.app_pages.judged_list import Listing, Shown, followed, number_of, show_gone, show_list
 from dashboards.app_pages.judging import said_of
 from dashboards.app_pages.review_parts import tell_problem
 from dashboards.app_pages.shared import Workspace, author, empty_state, opened, workspace
 from dashboards.event_rows import Ranked
 from dashboards.wording import count_text
 from infra.alarm_settings import AlarmTable
-from lake.deliveries import deliveries_now
+from workspace.notifications.pending import told_now
 from workspace.verdicts import verdicts_now
 
 PAGE = "alarms"
@@ -55,20 +55,20 @@ def main() -> None:
     ]
     verdicts = verdicts_now(work)
     said = said_of(verdicts, inside)
-    deliveries = deliveries_now(work.ledger)
-    asked = st.query_params.get("event", "")
-    if asked and asked not in {one.event_id for one in every}:
-        follow = same_now(deliveries, every, asked)
-        asked = _moved(follow)
+    deliveries = told_now(work, verdicts.known)
+    asked = followed(deliveries, every, st.query_params.get("event", ""))
     listed = [one for one in inside if one.event_id == asked or _matches(said.get(one.event_id), verdict)]
     found = Shown(inside, listed, said)
     if listed:
-        at = next((number for number, one in enumerate(listed) if one.event_id == asked), 0)
+        at = number_of(listed, asked)
         left, right = st.columns([13, 32], gap="medium")
         with left:
             show_list(shown, LISTING, found, at)
         with right:
-            show_event(shown, work, found, at, who, verdicts.of(listed[at].event), deliveries)
+            if at is None:
+                show_gone()
+            else:
+                show_event(shown, work, found, at, who, verdicts.of(listed[at].event), deliveries)
     else:
         st.success("Nothing is left within these filters.", icon=":material/done_all:")
     show_rules(shown, work)
@@ -77,22 +77,6 @@ def main() -> None:
 def _matches(said: str | None, verdict: str) -> bool:
     """Whether an event passes the filter of verdicts; what is looked at stays anyhow, were it judged a moment ago."""
     return verdict == EVERY or (said or OPEN.lower()) == verdict.lower()
-
-
-def _moved(follow: Ranked | None) -> str:
-    """The event to show in place of one that is there no more, which is said."""
-    if follow is None:
-        st.warning(
-            "The event of this link counts no more: a later run, another threshold or other settings took it away. "
-            "These are the events that count now.",
-            icon=":material/link_off:",
-        )
-        return ""
-    st.info(
-        "The day was judged again since that message. This is the same moment as it stands now.",
-        icon=":material/update:",
-    )
-    return follow.event_id
 
 
 def _explain(shown: Workspace) -> None:

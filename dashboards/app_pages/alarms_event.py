@@ -6,7 +6,7 @@ from datetime import timedelta
 import streamlit as st
 
 from dashboards.alarm_charts import Raised, probability_chart
-from dashboards.alarm_queries import probabilities, told_of
+from dashboards.alarm_queries import probabilities
 from dashboards.app_pages.judged_list import Shown, where_text
 from dashboards.app_pages.judging import BADGES, show_buttons, show_clip
 from dashboards.app_pages.shared import (
@@ -21,6 +21,7 @@ from dashboards.app_pages.shared import (
 )
 from dashboards.clock import Clock
 from dashboards.event_rows import Ranked
+from dashboards.told_events import told_of
 from dashboards.wording import clock_text, day_text, duration_text, moment_text, plain_text
 from infra.alarm_settings import AlarmTable
 from lake.deliveries import Delivery
@@ -157,8 +158,8 @@ def _links(shown: Workspace, one: Ranked) -> None:
     classifier = {
         alarm.name: (*alarm.classifier_version, alarm.class_name or "") for alarm in shown.site.settings.alarms
     }
-    name, _, class_name = classifier[one.event.head]
-    model = {"kind": "classifier", "name": name, "class": class_name}
+    name, version, class_name = classifier[one.event.head]
+    model = {"kind": "classifier", "name": name, "version": version, "class": class_name}
     with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
         st.page_link(
             DAY_PAGE, label="Its day", icon=":material/calendar_today:", query_params=link_to(place, one.event_id)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboards.anomaly_queries import anomaly_campaigns, ranked_events
+from dashboards.anomaly_queries import anomaly_campaigns, campaign_of, ranked_events
 from dashboards.app_pages.address import ALL_CAMERAS, chosen, chosen_nights, chosen_view
 from dashboards.app_pages.anomalies_threshold import show_thresholds
 from dashboards.app_pages.anomalies_why import DEVIATIONS, show_why
-from dashboards.app_pages.judged_list import Listing, Shown, show_list, where_text
+from dashboards.app_pages.judged_list import Listing, Shown, followed, number_of, show_gone, show_list, where_text
 from dashboards.app_pages.judging import BADGES, said_of, show_buttons, show_clip
 from dashboards.app_pages.review_parts import tell_problem
 from dashboards.app_pages.shared import (
@@ -23,8 +23,11 @@ from dashboards.app_pages.shared import (
 )
 from dashboards.event_rows import Ranked
 from dashboards.queries import camera_days
+from dashboards.told_events import told_as
 from dashboards.wording import clock_text, count_text, day_text
+from lake.deliveries import Delivery
 from lake.keys import Place
+from workspace.notifications.pending import told_now
 from workspace.opened import Workspace as Opened
 from workspace.verdicts import verdicts_now
 
@@ -57,6 +60,9 @@ def main() -> None:
         return
     tell_problem()
     work = opened(shown)
+    judged = verdicts_now(work)
+    deliveries = told_now(work, judged.known)
+    _turn_to_campaign(shown, deliveries, campaigns)
     bar = st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom", gap="small")
     with bar:
         view = chosen_view(PAGE, VIEWS)
@@ -73,8 +79,8 @@ def main() -> None:
             unjudged = st.toggle("Not judged yet", key="anomalies_open")
             who = author()
     inside = [one for one in every if camera in (ALL_CAMERAS, one.camera) and one.day in nights]
-    verdicts = said_of(verdicts_now(work), inside)
-    asked = st.query_params.get("event")
+    verdicts = said_of(judged, inside)
+    asked = followed(deliveries, every, st.query_params.get("event", ""))
     listed = [
         one
         for one in inside
@@ -82,24 +88,38 @@ def main() -> None:
         # What is looked at stays in the list, were it judged a moment ago.
         and (not unjudged or one.event_id not in verdicts or one.event_id == asked)
     ]
-    _events(shown, work, Shown(inside, listed, verdicts), who)
+    _events(shown, work, Shown(inside, listed, verdicts), asked, who)
 
 
-def _events(shown: Workspace, work: Opened, found: Shown, who: str) -> None:
+def _turn_to_campaign(shown: Workspace, deliveries: Sequence[Delivery], campaigns: Sequence[str]) -> None:
+    """Show the campaign of the event that the address names, or of the one that a message told by that name."""
+    asked = st.query_params.get("event", "")
+    if not asked:
+        return
+    campaign = campaign_of(shown.lake, shown.site.settings.novelty.name, asked)
+    if campaign is None:
+        told = told_as(deliveries, asked)
+        campaign = None if told is None else told.campaign
+    if campaign is not None and campaign in campaigns:
+        st.query_params["campaign"] = campaign
+
+
+def _events(shown: Workspace, work: Opened, found: Shown, asked: str | None, who: str) -> None:
     if not found.every:
         st.success("No event: the scores stayed below their thresholds.", icon=":material/done_all:")
         return
     if not found.listed:
         st.success("Nothing is left here: every event within these filters is judged.", icon=":material/done_all:")
         return
-    ids = [one.event_id for one in found.listed]
-    asked = st.query_params.get("event", "")
-    at = ids.index(asked) if asked in ids else 0
+    at = number_of(found.listed, asked)
     left, right = st.columns([13, 32], gap="medium")
     with left:
         show_list(shown, LISTING, found, at)
     with right:
-        _event(shown, work, found, at, who)
+        if at is None:
+            show_gone()
+        else:
+            _event(shown, work, found, at, who)
 
 
 def _event(shown: Workspace, work: Opened, found: Shown, at: int, who: str) -> None:

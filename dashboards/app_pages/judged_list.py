@@ -7,7 +7,9 @@ import streamlit as st
 
 from dashboards.app_pages.shared import Workspace, event_picture, show_picture
 from dashboards.event_rows import Ranked
+from dashboards.told_events import same_now
 from dashboards.wording import clock_text
+from lake.deliveries import Delivery
 from lake.keys import Place
 
 LISTED = 20
@@ -55,12 +57,51 @@ def go_to(event_id: str) -> None:
     st.query_params["event"] = event_id
 
 
+def followed(deliveries: Sequence[Delivery], events: Sequence[Ranked], asked: str) -> str | None:
+    """The event to show for a link: the one asked for, or what a message told by that name as it stands now, which is said.
+
+    Args:
+        deliveries: all that count.
+        events: all that the page could show.
+        asked: id of the event in the address; empty where it names none.
+
+    Returns:
+        Id of the event; empty where none was asked for, None where the one asked for is there no more.
+    """
+    if not asked or asked in {one.event_id for one in events}:
+        return asked
+    follow = same_now(deliveries, events, asked)
+    if follow is None:
+        return None
+    st.info(
+        "The day was judged again since that message. This is the same moment as it stands now.",
+        icon=":material/update:",
+    )
+    return follow.event_id
+
+
+def number_of(listed: Sequence[Ranked], asked: str | None) -> int | None:
+    """Which of those listed is shown: the one asked for, else the first; None where a link asks for one that is gone."""
+    if asked is None:
+        return None
+    return next((number for number, one in enumerate(listed) if one.event_id == asked), 0)
+
+
+def show_gone() -> None:
+    """In place of the event of a link that is there no more: no other is opened, or it would be judged for that one."""
+    st.warning(
+        "The event of this link counts no more: a later run, another threshold or other settings took it away. "
+        "The events in the list count now; choose one to look at it.",
+        icon=":material/link_off:",
+    )
+
+
 def where_text(one: Ranked) -> str:
     return one.camera if one.region == "frame" else f"{one.camera} · {one.region}"
 
 
-def show_list(shown: Workspace, listing: Listing, found: Shown, at: int) -> None:
-    """How many there are, and the list; number `at` is the one that is shown."""
+def show_list(shown: Workspace, listing: Listing, found: Shown, at: int | None) -> None:
+    """How many there are, and the list; number `at` is the one that is shown, None where none is."""
     confirmed = sum(found.verdicts.get(one.event_id) == "confirmed" for one in found.every)
     dismissed = sum(found.verdicts.get(one.event_id) == "dismissed" for one in found.every)
     st.markdown(
@@ -69,7 +110,7 @@ def show_list(shown: Workspace, listing: Listing, found: Shown, at: int) -> None
         f"{len(found.every) - confirmed - dismissed} open]]",
         help=listing.order,
     )
-    first = at // LISTED * LISTED
+    first = (at or 0) // LISTED * LISTED
     with st.container(height=HEIGHT if len(found.listed) > ROOM else "content", border=False):
         for number, one in enumerate(found.listed[first : first + LISTED], start=first):
             _listed(shown, listing, found, number, one, chosen=number == at)

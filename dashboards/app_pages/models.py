@@ -11,19 +11,12 @@ from dashboards.app_pages.models_sweep import show_sweep
 from dashboards.app_pages.review_parts import NO_AUTHOR, attempt, tell_problem
 from dashboards.app_pages.shared import Workspace, author, empty_state, opened, workspace
 from dashboards.model_cards import KINDS
-from dashboards.model_queries import (
-    SERVED,
-    Model,
-    names_by_kind,
-    read_model,
-    retire_name,
-    serve_version,
-    serving_versions,
-)
+from dashboards.model_queries import Model, names_by_kind, read_model, serving_versions
 from dashboards.wording import count_text, moment_text, plain_text
 from workspace.classifiers import KIND as CLASSIFIER
 from workspace.classifiers import FoundClassifier
 from workspace.opened import Workspace as Opened
+from workspace.serving import SERVING, model_named, put_into_service, take_out_of_service
 
 PAGE = "models"
 WIDE, WIDER = 260, 380
@@ -119,7 +112,7 @@ def _head(
         st.caption(
             f"{count_text(len(models), 'version')}, made {moment_text(model.made_at, shown.zone)}", width="content"
         )
-    if model.kind not in SERVED:
+    if model.kind not in SERVING:
         return
     served = serving.get(model.name)
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
@@ -154,14 +147,14 @@ def _service_text(model: Model, served: str | None) -> str:
 
 def _serve(work: Opened, model: Model, who: str) -> None:
     with attempt("Not put into service"):
-        serve_version(work.ledger, model, who)
+        put_into_service(work, model_named(work, model.name, model.kind), model.version, who)
         st.query_params["version"] = model.version
         st.toast(f"{model.name} {model.version} is in service", icon=":material/publish:")
 
 
 def _retire(work: Opened, model: Model, who: str) -> None:
     with attempt("Not retired"):
-        retire_name(work.ledger, model, who)
+        take_out_of_service(work, model_named(work, model.name, model.kind), who)
         st.query_params["version"] = model.version
         st.toast(f"{model.name} is out of service", icon=":material/archive:")
 

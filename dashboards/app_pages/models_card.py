@@ -16,6 +16,7 @@ MEASURES = {"precision": "precision", "recall": "recall", "f1": "F1", "f2": "F2"
 AT = {
     "inside": "a threshold chosen without the clip",
     "recommended": "the recommended threshold",
+    "night": "the recommended threshold, above it in any window, as the night counts",
     "half": "probability 0.5",
 }
 DIGITS = {name: st.column_config.NumberColumn(format="%.3f") for name in ("AUC", *MEASURES.values())}

@@ -1,5 +1,7 @@
 """Where a class of a classifier begins to raise alarms: every threshold, what it would have come to, and who chose."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -8,16 +10,38 @@ import streamlit as st
 from dashboards.app_pages.models_sweep_charts import Class, Measures, show_charts, show_figures, show_mistakes
 from dashboards.app_pages.review_parts import NO_AUTHOR, attempt
 from dashboards.app_pages.shared import Workspace
-from dashboards.model_charts import IN_USE, TRIED, Place, threshold_steps, threshold_text
+from dashboards.model_charts import CANDIDATES, IN_USE, TRIED, Place, threshold_steps, threshold_text
 from dashboards.wording import count_text, moment_text, plain_text
+from infra.alarm_settings import AlarmTable
 from infra.errors import ConfigurationError
 from lake.operating_points import OperatingPoint, say_operating_point, take_back_operating_point
+from lake.promotions import in_service
 from models.sweep import Criterion, Sweep
-from workspace.classifiers import KIND, FoundClassifier, recommended, sweep_of, threshold_of
+from workspace.classifiers import EVERY_CAMERA, KIND, FoundClassifier, recommended, sweep_of, threshold_of
 from workspace.opened import Workspace as Opened
 
 CHOSEN = "chosen"
 FIELD_WIDTH = 150
+
+
+@dataclass(frozen=True)
+class _Use:
+    """What a class of a version raises.
+
+    Attributes:
+        serves: whether the version is in service.
+        now: alarms that go by it.
+        later: alarms that name no version, and so will go by it once it is in service.
+    """
+
+    serves: bool
+    now: tuple[AlarmTable, ...]
+    later: tuple[AlarmTable, ...]
+
+    @property
+    def counts(self) -> bool:
+        """Whether its threshold is one in use: an alarm may name a version that is not in service."""
+        return self.serves or bool(self.now)
 
 
 def show_sweep(shown: Workspace, work: Opened, found: FoundClassifier, class_name: str, who: str) -> None:
@@ -48,7 +72,7 @@ def _read(
 
 
 def _panel(data: Class, who: str) -> None:
-    now = threshold_of(data.work, data.found, data.name)
+    now, use = threshold_of(data.work, data.found, data.name), _use(data)
     clips = count_text(data.sweep.positives + data.sweep.negatives, "clip")
     st.markdown(
         f"**{plain_text(data.name)}** :gray[on {clips}, {data.sweep.positives} of the class, each scored by a head that had "
@@ -58,8 +82,8 @@ def _panel(data: Class, who: str) -> None:
     tried = _slider(data, now)
     places = [Place(tried, TRIED, data.sweep.at(tried))]
     if threshold_text(tried) != threshold_text(now.threshold):
-        places.insert(0, Place(now.threshold, IN_USE, data.sweep.at(now.threshold)))
-    _actions(data, now, tried, who)
+        places.insert(0, Place(now.threshold, IN_USE if use.counts else CANDIDATES, data.sweep.at(now.threshold)))
+    _actions(data, now, use, tried, who)
     show_figures(places, measures)
     show_charts(data, places, measures)
     show_mistakes(data, tried)
@@ -140,7 +164,7 @@ def _slider(data: Class, now: OperatingPoint) -> float:
     )
 
 
-def _actions(data: Class, now: OperatingPoint, tried: float, who: str) -> None:
+def _actions(data: Class, now: OperatingPoint, used: _Use, tried: float, who: str) -> None:
     # No callbacks: what they show would replace the top of the page, of which this is a fragment.
     moved = threshold_text(tried) != threshold_text(now.threshold)
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
@@ -150,7 +174,7 @@ def _actions(data: Class, now: OperatingPoint, tried: float, who: str) -> None:
             type="primary",
             key="models_use",
             disabled=not who or (not moved and bool(now.author)),
-            help=NO_AUTHOR if not who else "This is the threshold in use" if not moved and now.author else None,
+            help=NO_AUTHOR if not who else "It is the threshold already" if not moved and now.author else None,
         )
         give_back = st.button(
             "Back to the recommendation",
@@ -159,7 +183,7 @@ def _actions(data: Class, now: OperatingPoint, tried: float, who: str) -> None:
             disabled=not who or not now.author,
             help=f"The model’s card recommends {threshold_text(recommended(data.found, data.name).threshold)}",
         )
-    _tell(data, now)
+    _tell(data, now, used)
     name, version = data.found.name, data.found.version
     if use:
         with attempt("Not saved"):
@@ -180,31 +204,56 @@ def _criterion(data: Class, tried: float, now: OperatingPoint) -> str:
     return now.criterion if tried == now.threshold else CHOSEN
 
 
-def _tell(data: Class, now: OperatingPoint) -> None:
+def _use(data: Class) -> _Use:
+    name, version = data.found.name, data.found.version
+    serves = in_service(data.work.ledger, KIND, EVERY_CAMERA).get(name) == version
+    alarms = [
+        alarm
+        for alarm in data.shown.site.settings.alarms
+        if alarm.classifier_version[0] == name and _looks_for(alarm, data)
+    ]
+    named = {None, version} if serves else {version}
+    now = tuple(alarm for alarm in alarms if alarm.classifier_version[1] in named)
+    later = () if serves else tuple(alarm for alarm in alarms if alarm.classifier_version[1] is None)
+    return _Use(serves, now, later)
+
+
+def _looks_for(alarm: AlarmTable, data: Class) -> bool:
+    try:
+        return data.found.class_named(alarm.class_name) == data.name
+    except ConfigurationError:  # the night suspends it, and says why
+        return False
+
+
+def _tell(data: Class, now: OperatingPoint, use: _Use) -> None:
     """Who chose the present threshold, when and by what; and whose alarms it moves."""
-    about = f"In use: **{threshold_text(now.threshold)}**, {criterion_text(now.criterion)}"
+    about = f"{'In use' if use.counts else 'Of this version'}: **{threshold_text(now.threshold)}**"
+    about += f", {criterion_text(now.criterion)}"
     if now.author:
         about += f", said by {plain_text(now.author)}, {moment_text(now.said_at, data.shown.zone)}."
     else:
         about += ", as the model’s card recommends; nobody has chosen another."
-    alarms = [
-        alarm
-        for alarm in data.shown.site.settings.alarms
-        if alarm.classifier_version[0] == data.found.name
-        and alarm.classifier_version[1] in (None, data.found.version)
-        and (alarm.class_name or data.found.classes[0]) == data.name
-    ]
-    own = [f"{plain_text(one.name)} ({one.threshold:g})" for one in alarms if one.threshold is not None]
-    mine = [plain_text(one.name) for one in alarms if one.threshold is None]
+    mine, waiting = (_names(alarm for alarm in alarms if alarm.threshold is None) for alarms in (use.now, use.later))
     if mine:
         about += (
-            f" From the next run on it counts for all days of {', '.join(mine)}: stored scores are held against it."
+            f" From the next run on it counts for all days of {mine}: the night reads the stored vectors again and applies "
+            "the head to them; nothing is decoded for analysis, and no network runs."
         )
-    elif not own:
+    if waiting:
+        about += f" A candidate: it counts for {waiting} once this version is in service."
+    elif not use.counts:
+        about += " A candidate: it counts once this version is in service."
+    if not (use.now or use.later):
         about += " No [[alarms]] of the settings looks for it yet."
+    own = [alarm for alarm in (*use.now, *use.later) if alarm.threshold is not None]
     if own:
-        about += f" {', '.join(own)} has a threshold of its own in `afterwatch.toml`, which counts instead."
+        told = ", ".join(f"{plain_text(alarm.name)} ({alarm.threshold:g})" for alarm in own)
+        about += f" {told} has a threshold of its own in `afterwatch.toml`, which counts instead."
     st.caption(about.replace("[[alarms]]", r"\[\[alarms\]\]"))
+
+
+def _names(alarms: Iterable[AlarmTable]) -> str:
+    return ", ".join(plain_text(alarm.name) for alarm in alarms)
 
 
 def criterion_text(criterion: str) -> str:

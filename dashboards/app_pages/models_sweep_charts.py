@@ -21,9 +21,10 @@ from models.sweep import Sweep
 from workspace.classifiers import FoundClassifier
 from workspace.opened import Workspace as Opened
 
-LEGEND = (
-    f'<span style="font-size:0.8rem;opacity:0.85"><span style="color:#D55E00">●</span> {TRIED} &ensp; '
-    '<span style="color:#8A929C">○ ┅</span> in use &ensp; <span style="color:#8A929C">┄</span> what guessing would reach</span>'
+TRIED_MARK, OTHER_MARK, GUESS_MARK = (
+    '<span style="color:#D55E00">●</span>',
+    '<span style="color:#8A929C">○ ┅</span>',
+    '<span style="color:#8A929C">┄</span>',
 )
 
 
@@ -61,11 +62,11 @@ class Class:
 
 
 def show_figures(places: list[Place], measures: Measures) -> None:
-    """Precision and its like: in use → at this threshold, where the two differ."""
+    """Precision and its like: as it stands → at this threshold, where the two differ."""
     beta, costs = measures.beta, (measures.false_alarm, measures.missed)
     digits = 0 if all(cost.is_integer() for cost in costs) else 1
     found = [place.told for place in places]
-    change = "In use → this threshold. " if len(places) > 1 else ""
+    change = f"{places[0].word.capitalize()} → {TRIED}. " if len(places) > 1 else ""
     weighted = (
         f"F{beta:g}",
         _told([one.f_beta(beta) for one in found]),
@@ -88,7 +89,7 @@ def _told(values: list[float], digits: int = 3) -> str:
 def show_charts(data: Class, places: list[Place], measures: Measures) -> None:
     """Confusion matrix, precision and recall, ROC; everything by threshold."""
     sweep, both = data.sweep, data.sweep.positives > 0 and data.sweep.negatives > 0
-    st.markdown(LEGEND, unsafe_allow_html=True)
+    st.markdown(_legend(places), unsafe_allow_html=True)
     upper = st.columns(3, gap="medium")
     with upper[0]:
         st.markdown("**Confusion matrix** :small[:gray[at this threshold]]")
@@ -117,6 +118,13 @@ def show_charts(data: Class, places: list[Place], measures: Measures) -> None:
             width="stretch",
             alt="Cost over the threshold",
         )
+
+
+def _legend(places: list[Place]) -> str:
+    parts = [f"{TRIED_MARK} {TRIED}"]
+    parts += [f"{OTHER_MARK} {place.word}" for place in places if place.word != TRIED]
+    parts.append(f"{GUESS_MARK} what guessing would reach")
+    return f'<span style="font-size:0.8rem;opacity:0.85">{" &ensp; ".join(parts)}</span>'
 
 
 def show_mistakes(data: Class, tried: float) -> None:

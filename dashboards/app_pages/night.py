@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.app_pages.shared import (
+    ALARMS_PAGE,
     DAY_PAGE,
     LOOKS,
     RUNS_PAGE,
@@ -30,6 +31,7 @@ from dashboards.wording import (
     day_text,
     duration_text,
     moment_text,
+    plain_text,
     share_text,
     strength_text,
 )
@@ -67,6 +69,7 @@ def main() -> None:
             )
         return
     _verdict(shown, last, earlier=bool(asked))
+    _alarms(shown, last)
     _attention(last)
     _top_events(shown, last)
     left, right = st.columns([3, 2], gap="medium")
@@ -139,10 +142,26 @@ def _verdict(shown: Workspace, last: Night, *, earlier: bool) -> None:
             duration_text(last.decoded_s),
             "Footage that this run decoded; what was done before is kept",
         ),
-        ("Alarms", f"{alarms:,}", "Events within the night's alarm budget"),
+        ("Alarms", f"{alarms:,}", "Events within the night's alarm budget, and the alarms of classifiers"),
         ("Events", f"{events:,}", "Alarms among them"),
         ("To look at", f"{len(last.attention):,}", "Lines under *Needs attention*"),
     )
+
+
+def _alarms(shown: Workspace, last: Night) -> None:
+    """How often each alarm of the settings was raised, as a link to its events."""
+    raised = [(alarm.name, last.alarms_by_head.get(alarm.name, 0)) for alarm in shown.site.settings.alarms]
+    if not any(count for _, count in raised):
+        return
+    with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
+        for name, count in raised:
+            if count:
+                st.page_link(
+                    ALARMS_PAGE,
+                    label=f"**{plain_text(name)}** {count_text(count, 'alarm')}",
+                    icon=":material/notifications_active:",
+                    query_params={"alarm": name},
+                )
 
 
 def _attention(last: Night) -> None:

@@ -6,6 +6,8 @@
 3. Seconds per sample hold the network's whole work on one clip but for the decoding, which all share: scaling, cropping and
    the network on all views. They are also told as a multiple of the bare network's time on ready tensors of as many views,
    which is taken right behind each of the first clips.
+4. Clips per second hold the decoding as well: the first clips are decoded once more for each network, its own pictures only,
+   so that no network is charged with what another beside it looks at.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +29,8 @@ from workspace.clip_sets.base import ClipSet, LabelledClip
 PROTOCOL = "action-recognition"
 TOP: Final = (1, 5)
 PAIRED_CLIPS: Final = 5
-"""Clips behind which the bare network is timed as well; what else runs on the machine then touches both alike."""
+"""Clips behind which the bare network, and the decoding for one network, are timed as well; what else runs on the machine
+then touches all alike."""
 
 Progress = Callable[[str, float, float], None]
 
@@ -97,7 +100,7 @@ class Measured:
         truth: int64 (C,), index of each clip's class.
         scores: float32 (C, K), of each class; probabilities.
         sample_s: its own time on a clip, in seconds, on average.
-        elapsed_s: the same with the decoding.
+        elapsed_s: the same with the decoding of its own pictures.
         times_bare: its own time as a multiple of the bare network's on ready tensors; nan where that was not timed.
     """
 
@@ -215,7 +218,8 @@ def tested_clips(clip_set: ClipSet) -> tuple[LabelledClip, ...]:
 
 @dataclass(frozen=True, eq=False)
 class _Looked:
-    """Of one clip and network: class probabilities, own seconds, the bare network's or nan, and those of decoding."""
+    """Of one clip and network: class probabilities, own seconds; those of the bare network and of decoding its own pictures,
+    nan where they were not timed."""
 
     scores: Scores
     own_s: float
@@ -236,14 +240,12 @@ def _look(clip: LabelledClip, recognisers: Sequence[Recogniser], threads: int, *
     samples = [recogniser.sample(clip.index.t_us, clip.index.extent_us) for recogniser in recognisers]
     wanted = np.unique(np.concatenate([sample.wanted for sample in samples]))
     own_s = [0.0] * len(samples)
-    start = perf_counter()
     for picture in decode(clip.path, clip.index, wanted, threads=threads):
         rgb = picture.rgb()
         for at, sample in enumerate(samples):
             before = perf_counter()
             sample.add(picture.index, rgb)
             own_s[at] += perf_counter() - before
-    decode_s = perf_counter() - start - sum(own_s)
     found = []
     for recogniser, sample, scaled_s in zip(recognisers, samples, own_s, strict=True):
         before = perf_counter()
@@ -252,14 +254,22 @@ def _look(clip: LabelledClip, recognisers: Sequence[Recogniser], threads: int, *
         if paired:
             recogniser.run_alone()
         bare_s = perf_counter() - after if paired else np.nan
+        decode_s = _decode_s(clip, sample.wanted, threads) if paired else np.nan
         found.append(_Looked(scores, scaled_s + after - before, bare_s, decode_s))
     return _Outcome(found, max(sample.lost for sample in samples))
 
 
+def _decode_s(clip: LabelledClip, wanted: NDArray[np.int64], threads: int) -> float:
+    """Seconds that it takes to decode these pictures of a clip, and no others."""
+    start = perf_counter()
+    for picture in decode(clip.path, clip.index, wanted, threads=threads):
+        picture.rgb()
+    return perf_counter() - start
+
+
 def _measured(entry: Entry, clips: Sequence[LabelledClip], truth: Sequence[int], looked: Sequence[_Looked]) -> Measured:
-    own_s, decode_s = (
-        float(np.mean(times)) for times in zip(*((one.own_s, one.decode_s) for one in looked), strict=True)
-    )
+    own_s = float(np.mean([one.own_s for one in looked]))
+    decode_s = float(np.nanmean([one.decode_s for one in looked]))
     return Measured(
         entry,
         tuple(clips),

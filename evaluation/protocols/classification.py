@@ -23,9 +23,10 @@ from evaluation.results import Result
 from infra.errors import ConfigurationError
 from models.encoders.base import Encoder, EncoderSpec
 from models.heads.classifier import ClassifierSettings
-from models.heads.classifier_samples import ClassifierSamples, check_apart
+from models.heads.classifier_samples import ClassifierSamples, check_apart, fewest_sources
 from models.heads.classifier_training import cross_validate, fit_head, score_clips
 from models.sweep import F2, choose_inside, sweep
+from workspace.classifier_fitting import check_clips, unembedded
 from workspace.clip_rows import FRAME_RATE_HZ, clip_rows
 from workspace.clip_sets.base import ClipSet
 from workspace.clip_vectors import ClipWindows, Inputs, inputs_of, join_rows
@@ -140,6 +141,7 @@ def run_classification(
         raise ConfigurationError(f"{data} has no official split with clips on both sides; give a number of folds")
     encoders = {encoder.spec.space: encoder for encoders in combinations for encoder in encoders}
     inputs = [_inputs([encoder.spec for encoder in encoders], settings) for encoders in combinations]
+    _check_sources(clip_set, classes, settings.folds)
     rows = clip_rows(
         clip_set,
         list(encoders.values()),
@@ -157,6 +159,18 @@ def run_classification(
 
         found.append(_measured(asked, windows, classes, settings, told))
     return ClassificationReport(data, clip_set, classes, settings, tuple(found))
+
+
+def _check_sources(clip_set: ClipSet, classes: tuple[str, ...], folds: int | None) -> None:
+    """Raise ConfigurationError where clips cannot be parted by source, before they are embedded for nothing."""
+    if folds is not None:
+        check_clips(clip_set, classes, folds, 0)
+        return
+    samples = unembedded(clip_set, classes)
+    tested = np.array([clip.split == "test" for clip in clip_set.clips])
+    training = samples.of(np.flatnonzero(~tested))
+    check_apart(training, samples.of(np.flatnonzero(tested)))
+    fewest_sources(training)
 
 
 def _inputs(specs: Sequence[EncoderSpec], settings: ClassificationSettings) -> Inputs:

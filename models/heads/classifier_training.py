@@ -77,6 +77,7 @@ class OutOfFold:
 
     Attributes:
         scores: float32 (C, K), probability of each class in each clip: the mean over its windows.
+        window_scores: float32 (M, K), probability of each class in each window, in the samples' order.
         fold: int64 (C,), in which each clip was held out.
         epochs: of each fold's head.
         inner: float32 (folds, C, K): in each fold, what the clips of its training part scored in its inner
@@ -85,6 +86,7 @@ class OutOfFold:
     """
 
     scores: Scores
+    window_scores: Scores
     fold: Rows
     epochs: tuple[int, ...]
     inner: Scores
@@ -119,6 +121,7 @@ def cross_validate(
     """
     fold = fold_numbers(samples, folds, seed)
     scores = np.empty((len(samples), len(samples.classes)), np.float32)
+    window_scores = np.empty((len(samples.vectors), len(samples.classes)), np.float32)
     inner = np.full((folds, *scores.shape), np.nan, np.float32)
     epochs, trained, began = [], 0, perf_counter()
     for number in range(folds):
@@ -126,11 +129,13 @@ def cross_validate(
         training, held_out = samples.of(kept), samples.of(held)
         check_apart(training, held_out)
         fitted = fit_head(settings, training, seed=seed)
-        scores[held], inner[number, kept] = score_clips(fitted.head, held_out), fitted.scores
+        probabilities = fitted.head.probabilities(held_out.vectors)
+        window_scores[fold[samples.clip] == number] = probabilities
+        scores[held], inner[number, kept] = clip_means(probabilities, held_out), fitted.scores
         epochs.append(fitted.epochs)
         trained += fitted.trained
         progress("folds", number + 1, folds)
-    return OutOfFold(scores, fold, tuple(epochs), inner, (perf_counter() - began) / trained)
+    return OutOfFold(scores, window_scores, fold, tuple(epochs), inner, (perf_counter() - began) / trained)
 
 
 def fit_head(
@@ -205,8 +210,13 @@ def _one_thread() -> Iterator[None]:
 
 def score_clips(head: ClassifierHead, samples: ClassifierSamples) -> Scores:
     """float32 (C, K): probability of each class in each clip, the mean over its windows."""
-    totals = np.zeros((len(samples), len(samples.classes)))
-    np.add.at(totals, samples.clip, head.probabilities(samples.vectors))
+    return clip_means(head.probabilities(samples.vectors), samples)
+
+
+def clip_means(probabilities: Scores, samples: ClassifierSamples) -> Scores:
+    """float32 (C, K): the mean over each clip's windows of what they score, float32 (M, K)."""
+    totals = np.zeros((len(samples), probabilities.shape[1]))
+    np.add.at(totals, samples.clip, probabilities)
     counts = np.bincount(samples.clip, minlength=len(samples))
     return (totals / counts[:, None]).astype(np.float32)
 
@@ -245,7 +255,7 @@ class _Training:
         balanced = settings.class_weights == "balanced"
         self._positive_weight = (len(self._windows.targets) - shown) / shown if balanced else torch.ones_like(shown)
         self._optimiser = torch.optim.AdamW(
-            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, foreach=False
+            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
         self._random = np.random.default_rng(settings.seed)
 

@@ -111,8 +111,10 @@ class RecognitionFlow:
     def times_us(self, duration_us: int) -> Times:
         """Times of the pictures of every view in time.
 
-        Dense views lie evenly from the clip's beginning to its end, a single one in its middle (PySlowFast's test), and
-        picture k of a view stands `k · stride / rate_hz` behind its beginning. In a clip shorter than a view, the times
+        Dense views lie evenly from the clip's beginning to its end, a single one in its middle, and picture k of a view
+        stands `k · stride / rate_hz` behind its beginning. So does PySlowFast's test with `DATA.USE_OFFSET_SAMPLING`, which
+        is off unless said: without it view i of c begins at i / c of what the clip is longer than a view, the first at the
+        clip's beginning and none at its end. In a clip shorter than a view, the times
         go on behind its end, where its last picture stands. Of segments, view i of c takes the point (i + ½) / c of each.
 
         Args:

@@ -1,5 +1,6 @@
 """`evaluate action-recognition`: from a folder of clips to a table."""
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,12 @@ from torch import Tensor
 
 from afterwatch.__main__ import main
 from footage.writing import VideoWriter
+from infra.weights import add_weights
+from lake.registry import Registry
 from models.encoders.base import EncoderSpec
 from models.networks.base import VideoNetwork, classified, classifier_layer
+from workspace.clip_sets.read import read_clip_set
+from workspace.finetuning import KIND as FINE_TUNED
 
 Call = Callable[..., tuple[int, str, str]]
 NETWORK = "torchvision/r3d_18/random"
@@ -110,3 +115,51 @@ def test_calls_that_are_wrong_say_what_is_right(call: Call, arguments: tuple[str
     code, _, said = call(*arguments)
     assert code == 2
     assert fault in " ".join(said.split())
+
+
+@pytest.fixture
+def tuned(tmp_path: Path) -> Callable[..., tuple[str, str]]:
+    """Enters a fine-tuned network of three alarm classes; gives what names it, and the folder of its workspace."""
+
+    def enter(*, seen: tuple[str, ...] = ()) -> tuple[str, str]:
+        (tmp_path / "tuned.safetensors").write_bytes(b"a network")
+        site = tmp_path / "site"
+        added = add_weights(site / "weights", "torchvision/r3d_18/mine", tmp_path / "tuned.safetensors", {})
+        card = {"weights": added.sha256, "classes": ["run", "swim", "jump"], "normal": "calm", "data": {"seen": seen}}
+        Registry(site / "models").save(FINE_TUNED, "r3d_18.mine", "v1", card, {"a": np.zeros(1)})
+        return "torchvision/r3d_18+logits/mine", str(site)
+
+    return enter
+
+
+def test_a_fine_tuned_network_tells_its_alarm_classes_and_the_normal_one(
+    call: Call, tuned: Callable[..., tuple[str, str]], tmp_path: Path
+) -> None:
+    name, site = tuned()
+    out = tmp_path / "out"
+    code, said, _ = call("--encoder", name, "--encoder", NETWORK, "--site", site, "--out", str(out))
+    assert code == 0
+    assert [line.split(" |")[0] for line in said.splitlines() if line.startswith("| torch")] == [
+        f"| {NETWORK}",
+        f"| {name}",
+    ]
+    assert f"`{name}`:" in said and "4 classes, so that 0.250 is chance" in said
+    assert f"{name} was fine-tuned on whole pictures" in said
+    with (out / "action-recognition-clips.csv").open() as file:
+        rows = {row["clip"]: row for row in csv.DictReader(file) if row["name"] == name}
+    assert [rows[clip]["class"] for clip in sorted(rows)] == ["jump", "run", "calm"]
+    # Three sigmoids do not add to 1; what the normal class has is what the highest leaves.
+    for row in rows.values():
+        if row["taken_for"] == "calm":
+            assert float(row["probability"]) >= 0.5
+    assert json.loads((out / "action-recognition.json").read_text())["networks"][1]["classes"] == 4
+
+
+def test_a_fine_tuned_network_is_not_measured_on_clips_that_it_has_seen(
+    call: Call, tuned: Callable[..., tuple[str, str]], data: Path
+) -> None:
+    seen = next(clip.content for clip in read_clip_set(data).clips if clip.label == "run")
+    name, site = tuned(seen=("of another clip", seen))
+    code, _, said = call("--encoder", name, "--site", site)
+    assert code == 2
+    assert f"{name} was fitted on the source videos of 1 of these 3 clips (run/a.mp4)" in " ".join(said.split())

@@ -9,6 +9,9 @@ import pytest
 
 from afterwatch.__main__ import main
 from afterwatch.evaluate_classifier import split_encoders
+from infra.errors import ConfigurationError
+from infra.weights import WeightsFile, add_weights
+from models.encoders.base import EncoderSpec
 from tests.footage.films import Film
 from tests.workspace.made_clips import put_clip
 
@@ -89,6 +92,41 @@ def test_what_is_wrong_is_said(call: Call, clips: Path, tmp_path: Path) -> None:
         assert words in " ".join(said.split()), arguments
     code, _, said = call(data=tmp_path / "nowhere")
     assert (code, "there is no folder" in said) == (2, True)
+
+
+def test_clips_that_cannot_be_parted_are_refused_before_any_is_embedded(
+    call: Call, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def embed(*_: object, **__: object) -> None:
+        raise AssertionError("a clip was embedded")
+
+    monkeypatch.setattr("evaluation.protocols.classification.clip_rows", embed)
+    code, _, said = call("--folds", "9")
+    assert code == 2 and "too few source videos" in said
+    sides, rows = tmp_path / "sides", ["clip,source"]
+    for side in ("train", "test"):
+        for path in sorted(clips.glob(f"*/[{'0-3' if side == 'train' else '4-7'}].mp4")):
+            name = f"{side}/{path.parent.name}/{path.name}"
+            (sides / name).parent.mkdir(parents=True, exist_ok=True)
+            (sides / name).write_bytes(path.read_bytes())
+            rows.append(f"{name},{'street' if path.stem in '04' else path.stem}")
+    (tmp_path / "sources.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    code, _, said = call("--sources", str(tmp_path / "sources.csv"), data=sides)
+    assert code == 2 and "the split leaks: train/noFight/0.mp4 is trained on, test/noFight/4.mp4 is held out" in said
+
+
+def test_logits_find_the_weights_that_were_added_for_the_network(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(b"a network")
+    weights = add_weights(tmp_path / "weights", "pytorchvideo/x3d_xs/mine", tmp_path / "mine.safetensors", {})
+
+    def build(spec: EncoderSpec, found: WeightsFile | None) -> None:
+        raise ConfigurationError(f"{spec.name} of {None if found is None else found.sha256}")
+
+    monkeypatch.setattr("models.encoders.build.build", build)
+    code, _, said = call("--encoder", "pytorchvideo/x3d_xs+logits/mine")
+    assert code == 2 and f"pytorchvideo/x3d_xs+logits/mine of {weights.sha256}" in said
 
 
 def test_encoders_side_by_side() -> None:

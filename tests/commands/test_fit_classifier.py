@@ -16,6 +16,8 @@ from footage.writing import VideoWriter
 from infra.settings import SETTINGS_FILE, Settings
 from infra.weights import read_weights
 from workspace.classifiers import KIND, find_classifier, load_head
+from workspace.clip_sets.base import ClipSet
+from workspace.clip_sets.sources import with_sources
 from workspace.finetuning import KIND as NETWORK
 from workspace.opened import Workspace
 
@@ -184,6 +186,10 @@ def test_the_threshold_may_be_recommended_by_cost(fit: Call) -> None:
         (("--finetune", "mine"), "name it with one --encoder"),
         (("--finetune", "mine", "--encoder", "handcrafted/motion"), "no video network"),
         (("--finetune", "mine", "--encoder", "torchvision/r3d_18/random", "--device", "cuda:7"), "is not there"),
+        (
+            ("--finetune", "mine", "--encoder", "pytorchvideo/x3d_xs/random", "--device", "cpu"),
+            "clips are held out from fine-tuning for the classifier: too few source videos",
+        ),
     ],
 )
 def test_a_wrong_call_is_refused_and_nothing_is_kept(
@@ -193,6 +199,31 @@ def test_a_wrong_call_is_refused_and_nothing_is_kept(
     assert code == 2 and match in said
     assert "vectors" not in said, "it was said before a clip was embedded"
     assert Workspace(site).registry.versions() == []
+
+
+def test_a_list_of_sources_may_name_clips_of_the_test_side(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides: list[set[str | None]] = []
+
+    def noted(clip_set: ClipSet, file: Path) -> ClipSet:
+        sides.append({clip.split for clip in clip_set.clips})
+        return with_sources(clip_set, file)
+
+    monkeypatch.setattr("workspace.clip_sets.sources.with_sources", noted)
+    data, rows = tmp_path / "sides", ["clip,source"]
+    for side in ("train", "test"):
+        for label in ("run", "normal"):
+            for number in range(2):
+                name = f"{side}/{label}/{side}{number}.mp4"
+                write_clip(data / name, len(rows), 2.0, seconds=0.5)
+                rows.append(f"{name},{side}{number}")
+    (tmp_path / "sources.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    code, _, said = call(
+        "fit", "classifier", "--data", str(data), "--sources", str(tmp_path / "sources.csv"), "--folds", "40"
+    )
+    assert code == 2 and "too few source videos (2 of run, 2 of no alarm class)" in said
+    assert sides == [{"train", "test"}], "both sides were there to be named"
 
 
 def test_a_network_is_fine_tuned_first_and_measured_on_what_it_has_not_seen(

@@ -74,7 +74,7 @@ def call(site: Workspace, capsys: pytest.CaptureFixture[str]) -> Call:
 def test_what_is_pending_is_sent_once(site: Workspace, call: Call, hook: Hook) -> None:
     put_events(site, [(10.0, 15.0), (20.0, 25.0)])
     told = call("--json")
-    assert (told.code, told.json) == (0, {"sent": 2, "digests": 0, "waiting": 0, "failed": []})
+    assert (told.code, told.json) == (0, {"sent": 2, "digests": 0, "waiting": 0, "held": 0, "failed": []})
     assert call().out == "messages sent: 0\n"
     assert len(hook.requests) == 2
 
@@ -89,6 +89,14 @@ def test_a_dry_run_tells_what_would_be_sent_and_sends_nothing(site: Workspace, c
     assert hook.requests == [] and deliveries_now(site.ledger) == []
     call()
     assert hook.requests[0].headers["Idempotency-Key"] == message["id"]
+
+
+def test_what_waits_for_its_picture_is_said(site: Workspace, call: Call, hook: Hook) -> None:
+    put_events(site, [(10.0, 15.0)], picture=False)
+    assert call("--dry-run", "--json").json == {"messages": [], "waiting": 0, "held": 1}
+    assert call().out == "messages sent: 0; events that wait for their picture: 1\n"
+    assert call().out == "messages sent: 1\n"
+    assert json.loads(hook.requests[0].body)["keyframe"] is None
 
 
 def test_a_test_message_tells_no_event(site: Workspace, call: Call, hook: Hook) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -22,6 +23,7 @@ from tests.dashboards.alarmed_site import (
     EARLIER,
     FIGHTS,
     FOUND,
+    NEW,
     OLD,
     ORDER,
     THRESHOLD,
@@ -182,10 +184,38 @@ def test_the_link_of_an_event_that_was_judged_again_shows_what_became_of_it(alar
     assert "**guards** was told" in words(app)
 
 
+def test_the_link_of_an_event_is_followed_over_a_correction_of_the_cameras_clock(alarmed: Workspace) -> None:
+    one = next(alarm for alarm in FOUND if alarm.event_id == "fight-other")
+    hour = timedelta(hours=1)
+    before = replace(
+        told(one), event_id="fight-before", started_at=told(one).started_at + hour, ended_at=at(one.peak_s) + hour
+    )
+    remembered = before.recorded_in(f"{OTHER}-0", at(0) + hour)
+    say_deliveries(alarmed.ledger, [Delivery("guards", remembered, "m", DAY, said_at=NIGHT)])
+    app = page(event="fight-before")
+    assert shown_event(app) == "fight-other"
+    assert "**guards** was told" in words(app)
+
+
 def test_the_link_of_an_event_that_is_gone_says_so_and_shows_the_others(alarmed: Workspace) -> None:
     app = page(event="nonsense")
     assert "counts no more" in words(app)
     assert tuple(listed(app)) == ORDER
+    assert not [one for one in app.button if one.label in ("Confirm", "Dismiss")], "no other is judged for it"
+    assert not [one for one in app.button if str(one.key).startswith("alarms_go_") and one.proto.type == "primary"]
+    (second,) = [one for one in app.button if str(one.key) == f"alarms_go_{ORDER[1]}"]
+    second.click().run()
+    assert shown_event(app) == ORDER[1]
+    assert "counts no more" not in words(app)
+
+
+def test_the_link_to_its_threshold_names_the_version_that_the_alarm_names(alarmed: Workspace) -> None:
+    settings = alarmed.root / "afterwatch.toml"
+    told = settings.read_text(encoding="utf-8")
+    settings.write_text(told.replace(f'classifier = "{FIGHTS}"', f'classifier = "{FIGHTS}/{NEW}"'), encoding="utf-8")
+    links = [one.proto for one in page(event="fight-high").get("page_link")]
+    (link,) = [one for one in links if one.label == "Threshold of its classifier"]
+    assert f"version={NEW}" in link.query_string
 
 
 # What raises an alarm, and states in which there is nothing.
@@ -205,6 +235,14 @@ def test_rules_tell_threshold_who_chose_it_and_what_keeps_an_alarm_from_running(
     text = words(page()).replace("\\", "")
     assert "above probability 0.60, as bob chose" in text
     assert f"{OTHER}, Mon 2 Mar 2026: {why}" in text
+
+
+def test_a_card_that_cannot_be_used_is_told_in_words(alarmed: Workspace) -> None:
+    card = alarmed.site.models_folder / "classifier" / FIGHTS / OLD / "card.json"
+    card.write_text(json.dumps(json.loads(card.read_text(encoding="utf-8")) | {"frame_rate_hz": 5.0}), encoding="utf-8")
+    text = words(page()).replace("\\", "")
+    assert f"classifier {FIGHTS} {OLD} cannot be used" in text
+    assert "only frame encoders have a frame_rate_hz, got 5 and none among handcrafted/motion; fit it again" in text
 
 
 def test_an_alarm_whose_classifier_is_gone_is_told_by_its_rule(full_site: Workspace, shown: Show) -> None:

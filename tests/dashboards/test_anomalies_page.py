@@ -27,6 +27,7 @@ from dashboards.anomaly_charts import (
 from dashboards.anomaly_queries import Reason, ranked_events, reason_of, standards
 from dashboards.snapshot import LakeReader
 from infra.site import Site
+from lake.deliveries import Delivery, ToldEvent, say_deliveries
 from lake.labels import labels_now
 from lake.ledger import RunRow
 from lake.store import rows_of
@@ -177,6 +178,76 @@ def test_a_verdict_stands_on_the_event_of_a_later_version(judged: Workspace) -> 
     judged.ledger.record([RunRow(RUN, "score", CAMPAIGN, CAMERA, DAY, "", "2" * 20, "done", now, now, outputs=(path,))])
     st.cache_resource.clear()  # a snapshot of the lake is believed for two seconds
     assert "0 confirmed · 1 dismissed · 1 open" in words(page())
+
+
+# Links of messages.
+
+LATER = "summer"
+
+
+@pytest.fixture
+def two_campaigns(judged: Workspace) -> Workspace:
+    """A later campaign, which the page opens with: one event of `gate`."""
+    day, shift = DAY + timedelta(days=90), timedelta(days=90)
+    paths = []
+    for table in ("scores", "events"):
+        rows = reader(judged).rows(f"SELECT * FROM {table} WHERE camera = '{CAMERA}' AND head = 'novelty'")
+        moments = {
+            name: rows[name] + shift for name in ("taken_at", "started_at", "ended_at", "peak_at") if name in rows
+        }
+        rows = rows.assign(campaign=LATER, day=day, **moments)
+        if table == "events":
+            rows = rows[rows["event_id"] == FIRST].assign(event_id="summers")
+        paths.append(f"{table}/summer.parquet")
+        judged.store.write_table(paths[-1], rows_of(table, {str(name): list(rows[name]) for name in rows}))
+    row = RunRow(RUN, "score", LATER, CAMERA, day, "", "3" * 20, "done", NIGHT, NIGHT, outputs=tuple(paths))
+    judged.ledger.record([row])
+    st.cache_resource.clear()
+    return judged
+
+
+def deliver(workspace: Workspace, event_id: str, from_s: float, to_s: float, camera: str = CAMERA) -> None:
+    told = ToldEvent(event_id, "novelty", CAMPAIGN, camera, "frame", at(from_s), at(to_s))
+    say_deliveries(workspace.ledger, [Delivery("guards", told, "m", DAY, said_at=NIGHT)])
+
+
+def verdict_buttons(app: AppTest) -> list[str]:
+    return [one.label for one in app.button if one.label in ("Confirm", "Dismiss")]
+
+
+@pytest.mark.parametrize("campaign", [{}, {"campaign": CAMPAIGN}, {"campaign": LATER}])
+def test_the_link_of_a_message_opens_its_event_whatever_its_campaign(
+    two_campaigns: Workspace, campaign: dict[str, str]
+) -> None:
+    assert listed(page()) == ["summers"]
+    app = page(event=SECOND, **campaign)
+    assert shown_event(app) == SECOND
+    assert app.selectbox(key="anomalies_campaign").value == CAMPAIGN
+    assert not app.warning
+    assert not app.info
+
+
+def test_the_link_of_an_event_that_was_judged_again_shows_what_became_of_it(two_campaigns: Workspace) -> None:
+    deliver(two_campaigns, "before", 393, 397)  # the second event of the camera is around 400 s
+    app = page(event="before")
+    assert shown_event(app) == SECOND
+    assert "same moment as it stands now" in words(app)
+    press(app, "Dismiss")
+    assert said(two_campaigns) == [(f"{CAMERA}-0", 395_000_000, 405_000_000, False)]
+
+
+def test_the_link_of_an_event_that_is_gone_opens_no_other(two_campaigns: Workspace) -> None:
+    deliver(two_campaigns, "before", 10, 20)
+    for event_id, every in (("nonsense", ["summers"]), ("before", [FIRST, f"{OTHER}-event-0", SECOND, THIRD])):
+        app = page(event=event_id)
+        assert "The event of this link counts no more" in words(app)
+        assert listed(app) == every
+        assert verdict_buttons(app) == []
+    (second,) = [one for one in app.button if str(one.key) == f"anomalies_go_{SECOND}"]
+    second.click().run()
+    assert shown_event(app) == SECOND
+    assert verdict_buttons(app) == ["Confirm", "Dismiss"]
+    assert "counts no more" not in words(app)
 
 
 # Thresholds.

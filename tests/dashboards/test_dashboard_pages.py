@@ -1,14 +1,18 @@
 """Every page, in every state a person may find it in."""
 
+import json
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from tests.dashboards.small_site import CAMERA, DAY, OTHER, RUN, Workspace, running_row
+from lake.ledger import RunRow
+from tests.dashboards.alarmed_site import set_alarms
+from tests.dashboards.small_site import CAMERA, DAY, NIGHT, OTHER, RUN, Workspace, running_row
 
 APP = Path(__file__).resolve().parents[2] / "dashboards" / "app.py"
 PAGES = {"night": None, "day": "app_pages/day.py", "runs": "app_pages/runs.py"}
@@ -72,6 +76,23 @@ def test_the_night_at_a_glance(full_site: Workspace, shown: Show) -> None:
     assert "blurred for 1 min" in told
     problems = next(frame.value for frame in app.dataframe if "status" in frame.value)
     assert list(problems["reason"]) == ["no video stream", "same bytes"]
+
+
+def test_the_night_links_to_the_alarms_that_it_raised(full_site: Workspace, shown: Show) -> None:
+    workspace = set_alarms(full_site)
+    shown(workspace)
+    assert not alarm_links(page("night")), "older nights do not say which head raised what"
+    told = {"run": "later", "status": "complete", "alarms_by_head": {"novelty": 2, "fight": 4, "fall": 0, "gone": 1}}
+    now = NIGHT + timedelta(days=1)
+    row = RunRow("later", "night", "", "", DAY, "", "k", "done", now, now, message=json.dumps(told))
+    workspace.ledger.record([row])
+    st.cache_resource.clear()  # a snapshot of the lake is believed for two seconds
+    assert alarm_links(page("night")) == [("**fight** 4 alarms", "alarm=fight")]
+
+
+def alarm_links(app: AppTest) -> list[tuple[str, str]]:
+    links = [one.proto for one in app.get("page_link")]
+    return [(link.label, link.query_string) for link in links if link.page == "alarms"]
 
 
 def test_an_earlier_night_is_asked_for_by_name(full_site: Workspace, shown: Show) -> None:

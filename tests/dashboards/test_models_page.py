@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -44,7 +45,7 @@ from tests.dashboards.alarmed_site import (
     set_alarms,
 )
 from tests.dashboards.judged_site import keep_reasons
-from tests.dashboards.small_site import CAMERA, Workspace
+from tests.dashboards.small_site import CAMERA, OTHER, Workspace
 from tests.dashboards.test_anomalies_page import figure, press
 from tests.dashboards.test_dashboard_pages import APP, words
 from workspace.classifiers import find_classifier, recommended, sweep_of
@@ -220,6 +221,25 @@ def test_a_retrieval_head_is_served_for_its_camera(kept: Workspace) -> None:
     assert serving_versions(kept.ledger, "novelty") == {}
 
 
+def test_retiring_is_said_for_the_camera_of_the_version_that_serves(kept: Workspace) -> None:
+    registry = Registry(kept.site.models_folder)
+    for version, camera in (("v1", CAMERA), ("v2", OTHER)):
+        registry.save("retrieval", "busy", version, {"use_case": {"camera": camera, "name": "busy"}}, {})
+    promote(kept.ledger, "retrieval", "busy", "v1", "ada", CAMERA)
+    press(page(kind="retrieval", version="v2"), "Retire")
+    said = kept.ledger.rows("promotions").to_pylist()[-1]
+    assert (said["key"], said["camera"]) == ("retrieval/busy", CAMERA)
+    assert in_service(kept.ledger, "retrieval") == {}
+
+
+def test_a_version_that_is_gone_meanwhile_is_not_put_into_service(kept: Workspace) -> None:
+    app = page(name=FIGHTS, version=NEW)
+    shutil.rmtree(kept.site.models_folder / "classifier" / FIGHTS / NEW)
+    press(app, "Put into service")
+    assert in_service(kept.ledger, "classifier", "")[FIGHTS] == OLD
+    assert f'unknown version of classifier {FIGHTS} "{NEW}"' in words(app).replace("\\", "")
+
+
 # The sweep.
 
 
@@ -235,6 +255,45 @@ def test_one_begins_at_the_threshold_in_use(kept: Workspace) -> None:
     assert figure(app, "Cost") == f"{confusion.false_positives + 5 * confusion.false_negatives}"
     assert "as the model’s card recommends" in words(app)
     assert "it counts for all days of fight" in words(app)
+
+
+def test_the_threshold_of_a_candidate_is_in_use_nowhere(kept: Workspace) -> None:
+    app = move(page(name=FIGHTS, version=NEW), 0.9)
+    text = words(app).replace("\\", "")
+    assert "Of this version: **" in text
+    assert "A candidate: it counts for fight once this version is in service" in text
+    assert "the candidate’s own" in text
+    assert "in use" not in text.lower()
+    press(app, "Put into service")
+    text = words(move(app, 0.9)).replace("\\", "")
+    assert "In use: **" in text
+    assert "it counts for all days of fight" in text
+    assert "candidate" not in text
+
+
+def test_an_alarm_that_names_a_version_goes_by_it_in_service_or_not(kept: Workspace) -> None:
+    settings = kept.root / "afterwatch.toml"
+    told = settings.read_text(encoding="utf-8")
+    settings.write_text(told.replace(f'classifier = "{FIGHTS}"', f'classifier = "{FIGHTS}/{NEW}"'), encoding="utf-8")
+    text = words(page(name=FIGHTS, version=NEW)).replace("\\", "")
+    assert "In use: **" in text
+    assert "it counts for all days of fight" in text
+    assert "No [[alarms]] of the settings looks for it yet" in words(page(name=FIGHTS)).replace("\\", "")
+
+
+def test_an_alarm_that_leaves_open_which_class_it_means_is_claimed_by_none(kept: Workspace) -> None:
+    settings = kept.root / "afterwatch.toml"
+    told = settings.read_text(encoding="utf-8")
+    settings.write_text(told.replace('class_name = "falling"\n', ""), encoding="utf-8")
+    for class_name in ("running", "falling"):
+        text = words(page(name=ACTIONS, **{"class": class_name})).replace("\\", "")
+        assert "No [[alarms]] of the settings looks for it yet" in text
+
+
+def test_what_a_moved_threshold_costs_is_told_as_it_is(kept: Workspace) -> None:
+    text = words(page(name=FIGHTS))
+    assert "reads the stored vectors again and applies the head to them" in text
+    assert "stored scores" not in text
 
 
 def test_moving_the_slider_tells_before_and_after(kept: Workspace) -> None:

@@ -223,6 +223,33 @@ def test_a_password_may_go_in_the_clear_to_this_machine_only() -> None:
     assert WebhookTable(url="http://127.0.0.1:9/").secret_env is None
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (f"{MAIL}\nuser = 'me'\npassword_env = 'hunter2!'", "notifications.email.0.password_env"),
+        (f"{MAIL}\nuser = 'me'\npassword_env = ['hunter2!']", "notifications.email.0.password_env"),
+        (
+            "[[notifications.webhook]]\nurl = 'https://x'\nsecret_env = '2hunter2!'",
+            "notifications.webhook.0.secret_env",
+        ),
+        ("[[notifications.webhook]]\nurl = 'hooks.example.org/hunter2!'", "notifications.webhook.0.url"),
+        ("[notifications]\nwebhook = 'https://x/hunter2!'", "notifications.webhook"),
+        ("[notifications]\nwebhook = ['https://x/hunter2!']", "notifications.webhook.0"),
+        ("notifications = 'https://x/hunter2!'", "notifications"),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(file: Path, text: str, place: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read(file, text)
+    assert f"{place}: " in str(caught.value) and "hunter2" not in str(caught.value)
+
+
+def test_other_settings_of_a_channel_are_repeated(file: Path) -> None:
+    for text, value in ((f"{MAIL}\nport = 70000", "70000"), ("[notifications]\nlink = 'dashboard'", "'dashboard'")):
+        with pytest.raises(ConfigurationError, match=f"got {value}"):
+            read(file, text)
+
+
 def test_several_faults_are_told_at_once(file: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read(file, "reach_s = 0\n[footage]\ngap_s = -1\nroott = 'x'")

@@ -25,6 +25,7 @@ from models.networks.base import VideoNetwork
 from models.networks.build import build_network
 
 GREY = Normalisation((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+BEGUN = {"network": "small-1234", "weights": "random:0", "classes": ["fight"]}
 TOLD = FinetuningSettings(epochs=4, batch_size=4, learning_rate=0.01, patience=4)
 
 
@@ -56,7 +57,8 @@ def snippets(count: int = 12, seed: int = 0, digest: str = "clips") -> Snippets:
 
 
 def run(told: FinetuningSettings, **options: object) -> Finetuned:
-    return finetune(Small(), GREY, told, snippets(), snippets(8, 1, "others"), **options)  # type: ignore[arg-type]
+    told_of = {"begun_with": BEGUN, **options}
+    return finetune(Small(), GREY, told, snippets(), snippets(8, 1, "others"), **told_of)  # type: ignore[arg-type]
 
 
 def same(one: Finetuned, other: Finetuned) -> bool:
@@ -89,14 +91,23 @@ def test_a_checkpoint_of_another_training_is_refused() -> None:
     run(replace(TOLD, epochs=1), save_checkpoint=kept.append)
     with pytest.raises(CheckpointError, match="another training: training"):
         run(replace(TOLD, learning_rate=0.02), checkpoint=kept[0])
+    others = snippets(8, 1, "others")
     with pytest.raises(CheckpointError, match="clips"):
-        finetune(Small(), GREY, TOLD, snippets(digest="new"), snippets(8, 1, "others"), checkpoint=kept[0])
+        finetune(Small(), GREY, TOLD, snippets(digest="new"), others, begun_with=BEGUN, checkpoint=kept[0])
+
+
+@pytest.mark.parametrize(("name", "other"), [("network", "small-5678"), ("weights", "sha256:0"), ("classes", ["fall"])])
+def test_a_checkpoint_of_another_beginning_is_refused(name: str, other: object) -> None:
+    kept: list[bytes] = []
+    run(replace(TOLD, epochs=1), save_checkpoint=kept.append)
+    with pytest.raises(CheckpointError, match=f"another training: {name} differ"):
+        run(TOLD, checkpoint=kept[0], begun_with={**BEGUN, name: other})
 
 
 def test_training_stops_when_held_out_sources_are_told_no_better() -> None:
     noise = snippets(8, 1, "others")
     noise = replace(noise, targets=~noise.targets)  # whatever is learnt is wrong here
-    tuned = finetune(Small(), GREY, replace(TOLD, epochs=30, patience=2), snippets(), noise)
+    tuned = finetune(Small(), GREY, replace(TOLD, epochs=30, patience=2), snippets(), noise, begun_with=BEGUN)
     assert len(tuned.epochs) < 30 and len(tuned.epochs) == tuned.best + 3
 
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import pytest
 from lake.catalogue import connect, select
 from lake.current import recordings_now
 from lake.keys import Place
+from lake.labels import Label, UseCase, say_labels
 from lake.operating_points import OperatingPoint, say_operating_point
+from lake.promotions import promote
 from tasks import classify as classifying
 from tasks.classify import classify_day
 from tasks.encoders import load_encoder
@@ -24,15 +26,18 @@ from tasks.receipts import Receipt
 from tasks.report import new_report
 from tasks.standing import suspended_alarms
 from tasks.steps import Published, published
-from tests.tasks.alarmed import APPEARANCE, LIVELY, MOTION, head_of, keep, lively, switch_on
+from tests.tasks.alarmed import APPEARANCE, LIVELY, MOTION, flat, head_of, keep, lively, switch_on
 from tests.tasks.conftest import Processed
 from tests.tasks.heads import serve
-from tests.tasks.nights import EAST, NORTH, Night, run
+from tests.tasks.nights import EAST, HATCH, MONDAY, NORTH, TUESDAY, Night, run
 from tests.tasks.planned import EVERYTHING, keys_of, plan, steps_of
+from tests.tasks.views import turn_away
+from workspace.classifiers import EVERY_CAMERA
 from workspace.clip_sets.read import read_clip_set
 from workspace.clip_vectors import clip_windows, inputs_of
 from workspace.event_files import EventFilter, read_events
 from workspace.opened import Workspace
+from workspace.regions import say_region as draw
 from workspace.verdicts import find_event, say_verdict, take_verdict_back, verdicts_now
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,6 +155,113 @@ def test_a_moved_threshold_embeds_and_fits_nothing(alarmed: Workspace, decoded: 
     assert all(row["threshold"] == pytest.approx(0.9) for row in found(alarmed, "events"))
 
 
+def test_a_moved_threshold_that_changes_no_event_decodes_nothing_for_the_pages(alarmed: Workspace) -> None:
+    run(alarmed)
+    spans = [(row["day"], row["started_at"], row["ended_at"]) for row in found(alarmed, "events")]
+    night = run(switch_on(alarmed, {**ONLY_EAST, "threshold": 0.5001}))
+    assert [(row["day"], row["started_at"], row["ended_at"]) for row in found(alarmed, "events")] == spans
+    assert {step for _, _, step, _ in night.done()} == {"classify", "publish"}
+    assert night.report.shown_s == 0
+    lengths_s = sorted((end - begin).total_seconds() for _, begin, end in spans)
+    assert lengths_s[0] < lengths_s[-1]
+    fewer = run(switch_on(alarmed, {**ONLY_EAST, "minimum_s": lengths_s[-1]}))
+    assert 0 < len(found(alarmed, "events")) < len(spans)
+    assert fewer.report.shown_s == 0, "what is left is there"
+    for steps in steps_by_day(alarmed):
+        folder, told = told_of(alarmed, steps)
+        assert all((folder / event["keyframe"]).is_file() for event in told["events"])
+        clips = {event["clip"] for event in told["events"]}
+        assert {f"events/{path.name}" for path in (folder / "events").iterdir()} == clips, "what is not named is gone"
+
+
+def test_what_an_earlier_version_found_stays_where_the_recordings_are_gone(alarmed: Workspace) -> None:
+    run(alarmed)
+    rows = found(alarmed, "events")
+    kept = [row for row in rows if row["day"] == MONDAY]
+    assert kept and len(kept) < len(rows)
+    link = alarmed.site.footage_root / "demo"
+    source = link.resolve()
+    link.unlink()
+    for file in source.rglob("*.mp4"):
+        if "2026-03-02" not in file.name:
+            target = link / file.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(file)
+    encoders = [{"name": APPEARANCE}, {"name": MOTION, "stride_s": 0.5}, {"name": "handcrafted/velocity"}]
+    wider = switch_on(alarmed, ONLY_EAST, encoders=encoders)
+    run(wider)
+    velocity = wider.encoder("handcrafted/velocity")
+    day = next(day for day in plan(wider) if day.place == Place("demo", EAST, TUESDAY))
+    path = day.products(f"{velocity.spec.space}/frame")[0].paths[0]
+    width = len(wider.store.read_table(path)["vector"][0])
+    newer = flat(wider, [velocity.spec], [width], version="v2", threshold=0.4, inputs={"stride_s": velocity.stride_s})
+    for _ in range(2):
+        night = run(Workspace(newer.site.root))
+        told = {(item.place.day, item.message) for item in classified(night)}
+        gone = "kept as version v1 found it: its recordings are gone, and handcrafted/velocity has not embedded region"
+        assert {message.startswith(gone) for day, message in told if day == MONDAY} == {True}
+        assert [row for row in found(newer, "events") if row["day"] == MONDAY] == kept
+        assert {row["version"] for row in found(newer, "events") if row["day"] == TUESDAY} == {"v2"}
+        assert night.report.alarms_by_head[LIVELY] == len(found(newer, "events"))
+        assert not any("suspended" in line for line in night.report.attention)
+    promote(newer.ledger, "classifier", LIVELY, "v1", "tests", EVERY_CAMERA)
+    back = run(Workspace(newer.site.root))
+    assert {item.message for item in classified(back)} == {""}
+    assert found(newer, "events") == rows
+    flat(newer, [velocity.spec], [width], version="v3", name="other", inputs={"stride_s": velocity.stride_s})
+    other = switch_on(newer, {**ONLY_EAST, "classifier": "other"}, encoders=encoders)
+    run(other)
+    assert not any(row["day"] == MONDAY for row in found(other, "events")), "another classifier found nothing there"
+
+
+def test_a_drawn_region_is_not_judged_under_a_moved_view(alarmed: Workspace) -> None:
+    both = switch_on(alarmed, {**ONLY_EAST, "regions": ["frame", "hatch"]})
+    run(both)
+    usual = {region: [row for row in found(both, "scores") if row["region"] == region] for region in ("frame", "hatch")}
+    turn_away(both, EAST, 16.0, datetime(2026, 3, 3, 8, 0, tzinfo=UTC))
+    before = {steps.place.day: steps.classifies[0] for steps in steps_by_day(both)}
+    for path in before[TUESDAY].outputs:
+        both.store.delete(path)
+    night = run(Workspace(both.site.root))
+    rows = found(both, "scores")
+    assert [row for row in rows if row["region"] == "frame"] == usual["frame"]
+    assert [row for row in rows if row["region"] == "hatch"] == [row for row in usual["hatch"] if row["day"] == MONDAY]
+    (line,) = (line for line in night.report.attention if "suspended" in line)
+    assert line.startswith(f"camera {EAST}: alarm {LIVELY} suspended for ")
+    assert "stills of region hatch, from 08:00 on: the camera has moved by 5." in line
+    draw(both.ledger, EAST, "hatch", HATCH, "tests", datetime(2026, 3, 3, 8, 0, 5, tzinfo=UTC))
+    again = run(Workspace(both.site.root))
+    assert not any("suspended" in line for line in again.report.attention)
+    assert [row for row in found(both, "scores") if row["region"] == "hatch"] == usual["hatch"]
+
+
+def test_an_alarm_that_is_called_as_a_use_case_is_suspended(alarmed: Workspace) -> None:
+    row = next(row for row in recordings_now(alarmed.ledger) if (row["camera"], row["day"]) == (EAST, TUESDAY))
+    case = UseCase(EAST, "hatch", LIVELY)
+    say_labels(alarmed.ledger, [Label(case, "demo", TUESDAY, row["recording_id"], 0, 10, False, "ann")])
+    night = run(Workspace(alarmed.site.root))
+    (line,) = (line for line in night.report.attention if "suspended" in line)
+    assert f"alarm {LIVELY} suspended: a use case of the camera is called {LIVELY} too" in line
+    assert found(alarmed, "events") == []
+    renamed = switch_on(alarmed, {**ONLY_EAST, "name": "brisk"})
+    run(renamed)
+    event = next(event for event in read_events(renamed, EventFilter(head="brisk")))
+    say_verdict(renamed, event, True, "ann")
+    assert not any("suspended" in line for line in run(Workspace(renamed.site.root)).report.attention), (
+        "a verdict is none"
+    )
+    served = serve(renamed, EAST, name="brisk")
+    assert any("alarm brisk suspended: a use case" in line for line in run(served).report.attention)
+
+
+def test_a_suspended_alarm_is_not_counted_as_one_that_found_nothing(alarmed: Workspace) -> None:
+    quiet = switch_on(alarmed, {**ONLY_EAST, "minimum_s": 10_000.0}, {"name": "lost", "classifier": "livly"})
+    for _ in range(2):
+        counted = run(Workspace(quiet.site.root)).report.alarms_by_head
+        assert counted.get(LIVELY) == 0
+        assert "lost" not in counted
+
+
 def test_an_alarm_that_is_switched_off_counts_no_more_until_it_is_switched_on_again(alarmed: Workspace) -> None:
     run(alarmed)
     rows = found(alarmed, "events")
@@ -213,10 +325,10 @@ def test_a_day_is_published_without_an_alarm_that_failed_and_again_when_it_comes
     both = switch_on(alarmed, ONLY_EAST, {"name": "other", **ONLY_EAST})
     apply = classifying._apply
 
-    def broken(workspace: Workspace, day: Any, plan: AlarmPlan) -> Any:
+    def broken(workspace: Workspace, day: Any, steps: DaySteps, plan: AlarmPlan) -> Any:
         if plan.step.scope == "other":
             raise MemoryError
-        return apply(workspace, day, plan)
+        return apply(workspace, day, steps, plan)
 
     def shown() -> set[str]:
         return {event["head"] for steps in steps_by_day(both) for event in told_of(both, steps)[1]["events"]}

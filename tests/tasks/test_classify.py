@@ -62,6 +62,10 @@ class AlarmedHall(Staged):
         (plan,) = self.planned()[1].alarms
         return plan
 
+    def threshold(self) -> float | None:
+        rule = self.alarm().rule
+        return None if rule is None else rule.threshold
+
     def classified(self) -> tuple[Receipt, list[dict[str, Any]], list[dict[str, Any]]]:
         """Receipt, scores in order of time, and events in order of rank, of the only alarm."""
         day, steps = self.planned()
@@ -217,6 +221,17 @@ def test_windows_that_lack_a_vector_of_some_encoder_are_left_out_and_told(pictur
     assert receipt.message == "region frame: 2 of 3 windows lack a vector of some encoder"
 
 
+def test_recordings_that_are_not_embedded_are_told(hall: AlarmedHall) -> None:
+    hall.fitted().add(MONDAY, [(at, {"frame": along(-2, 1)}) for at in (0.0, 60.0, 120.0)])
+    day = hall.days[-1]
+    first, *others = day.shards
+    absent = tuple(replace(one, exists=one.scope == "frames") for one in first.products)
+    hall.days[-1] = replace(day, shards=(replace(first, products=absent), *others))
+    receipt, scores, _ = hall.classified()
+    assert {row["recording_id"] for row in scores} == {"2026-03-02-1", "2026-03-02-2"}
+    assert receipt.message == f"region frame: 1 of 3 recordings are not embedded, or not whole, by {MOTION}"
+
+
 def test_without_a_snippet_encoder_windows_stand_side_by_side_in_each_recording(pictures: Pictures) -> None:
     flat(pictures.workspace, pictures.specs[1:], (2,), inputs={"window_s": 2.0, "frame_rate_hz": 1.0}, threshold=0.4)
     pictures.add(MONDAY, [(30.0, {"frame": along(1, 1, 1)})])
@@ -246,12 +261,12 @@ def test_a_head_of_another_dimension_fails_and_says_why(hall: AlarmedHall) -> No
 
 def test_the_threshold_is_the_settings_or_a_persons_or_the_cards(hall: AlarmedHall) -> None:
     hall.fitted(threshold=0.6).add(MONDAY, [(0.0, {"frame": along(1, 2)})])
-    assert hall.alarm().threshold == 0.6
+    assert hall.threshold() == 0.6
     card_key = hall.alarm().step.key
     say_operating_point(hall.workspace.ledger, OperatingPoint(LIVELY, "v1", LIVELY, 0.8, "chosen", "ann"))
-    assert hall.opened().alarm().threshold == 0.8
+    assert hall.opened().threshold() == 0.8
     assert hall.alarm().step.key != card_key
-    assert hall.configured({"threshold": 0.9}).alarm().threshold == 0.9
+    assert hall.configured({"threshold": 0.9}).threshold() == 0.9
     take_back_operating_point(hall.workspace.ledger, LIVELY, "v1", LIVELY, "ann")
     assert hall.configured({}).alarm().step.key == card_key
 
@@ -298,6 +313,25 @@ def test_another_version_or_class_or_vector_is_another_step(hall: AlarmedHall) -
     hall.add(MONDAY, [(0.0, {"frame": along(1, 2.5)})])
     keys.add(hall.alarm().step.key)
     assert len(keys) == 3
+
+
+def test_a_day_is_judged_by_the_rule_that_it_was_planned_with(hall: AlarmedHall) -> None:
+    hall.fitted().add(MONDAY, [(0.0, {"frame": along(-2, 1, -2, 3)})])
+    day, steps = hall.planned()
+    hall.configured({"minimum_s": 10_000.0})
+    (receipt,) = classify_day(hall.workspace, day, steps)
+    assert (receipt.status, receipt.message) == ("done", "")
+    assert hall.workspace.store.read_table(receipt.outputs[1]).num_rows == 2
+    day, steps = hall.configured({}).planned()
+    (alarm,) = steps.alarms
+    assert alarm.step.exists and alarm.step.key == receipt.key
+    for path in receipt.outputs:
+        hall.workspace.store.delete(path)
+    hall.configured()
+    day, steps = day, replace(steps, alarms=(replace(alarm, step=replace(alarm.step, exists=False)),))
+    assert classify_day(hall.workspace, day, steps)[0].status == "done", (
+        "also where the alarm is gone from the settings"
+    )
 
 
 # What does not fit is suspended
@@ -378,7 +412,7 @@ SUSPENDED = {
     no_version: 'unknown version of classifier lively "v7"',
     no_class: 'unknown class of classifier lively "livley"',
     damaged: "fit it again",
-    no_threshold: "the card of classifier lively cannot be used",
+    no_threshold: "fit it again",
     another_encoder: "its encoder timm/other is not among [[encoders]] as it was when the classifier was fitted",
     another_stride: "takes a snippet every 2 s, and the classifier was fitted on one every 1 s; set stride_s = 1",
     not_this_camera: "its encoder handcrafted/motion does not run for the camera; name the camera under that [[encoders]]",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import publish as publishing
+from tasks import shown_pictures
 from tasks.forecast import forecast, idle_night, known_places
 from tasks.plan import Selection
 from tasks.report import new_report
@@ -100,7 +100,7 @@ def test_an_idle_night_decodes_nothing_and_enters_what_counts(
     def never(*_: object, **__: object) -> None:
         pytest.fail("nothing is to be decoded")
 
-    monkeypatch.setattr(publishing, "decode", never)
+    monkeypatch.setattr(shown_pictures, "decode", never)
     monkeypatch.setattr("tasks.encoders.build", never)
     before = tree(copied.site.published_folder)
     found = forecast(copied, EVERYTHING, workers=1)

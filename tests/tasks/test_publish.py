@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -14,10 +15,10 @@ import pytest
 from numpy.typing import NDArray
 
 from footage.decode import decode
+from lake.current import recordings_now
 from lake.keys import Place
-from tasks import embedding
-from tasks import publish as publishing
-from tasks.plan import FRAMES_SCOPE
+from tasks import embedding, shown_pictures
+from tasks.plan import FRAMES_SCOPE, DayPlan
 from tasks.publish import publish_day
 from tasks.score import score_day
 from tasks.summarise import summarise_day
@@ -34,6 +35,11 @@ def published(workspace: Workspace) -> dict[Path, Told]:
     """`summary.json` of every published day, by folder."""
     found = sorted(workspace.site.published_folder.rglob("summary.json"))
     return {path.parent: json.loads(path.read_text(encoding="utf-8")) for path in found}
+
+
+def known_days(workspace: Workspace) -> list[DayPlan]:
+    """The days that the lake knows, also of footage that is gone."""
+    return plan(workspace, recordings_now(workspace.ledger))
 
 
 def only(workspace: Workspace) -> tuple[Path, Told]:
@@ -278,7 +284,7 @@ def test_recordings_that_cannot_be_read_any_more_fail_the_step_and_keep_what_was
     def lost(*_: object, **__: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(publishing, "decode", lost)
+    monkeypatch.setattr(shown_pictures, "decode", lost)
     day = plan(workspace)[0]
     steps = next(item for item in steps_of(workspace, plan(workspace)) if item.place == day.place)
     receipt = publish_day(workspace, day, steps, 1)
@@ -312,7 +318,7 @@ def test_only_what_is_shown_is_decoded(copied: Workspace, monkeypatch: pytest.Mo
         wanted[path.name] = len(pictures)
         return decode(path, index, pictures, **options)
 
-    monkeypatch.setattr(publishing, "decode", counting)
+    monkeypatch.setattr(shown_pictures, "decode", counting)
     workspace = configure(copied.site.root, {"summary": {"budget_s": 2.0, "proxy_longest_s": 2.0, "proxy_width": 64}})
     place = Place("demo", EAST, TUESDAY)
     days = {day.place: day for day in plan(workspace)}
@@ -324,3 +330,123 @@ def test_only_what_is_shown_is_decoded(copied: Workspace, monkeypatch: pytest.Mo
     assert 0 < sum(wanted.values()) <= shown_s * 8 + 2 * (len(told["events"]) + 1)
     assert all(event["clip_s"] <= 2.0 for event in told["events"])
     assert FRAMES_SCOPE in days[place].scopes
+
+
+def passes_of(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the recordings that publishing decodes, one for each pass over one."""
+    passes: list[str] = []
+
+    def counting(path: Path, index: Any, pictures: NDArray[np.int64], **options: Any) -> Any:
+        passes.append(path.name)
+        return decode(path, index, pictures, **options)
+
+    monkeypatch.setattr(shown_pictures, "decode", counting)
+    return passes
+
+
+def published_anew(workspace: Workspace) -> dict[str, str]:
+    """What publishing every day gives where nothing is there to be kept."""
+    shutil.rmtree(workspace.site.published_folder)
+    assert run(Workspace(workspace.site.root)).failed() == []
+    return tree(workspace.site.published_folder)
+
+
+def all_again(workspace: Workspace) -> float:
+    """Publish every day as if its key had changed; returns the seconds decoded."""
+    days = {day.place: day for day in plan(workspace)}
+    decoded_s = 0.0
+    for steps in steps_of(workspace, list(days.values())):
+        publishing = replace(steps.publish, key="another", exists=False)
+        receipt = publish_day(workspace, days[steps.place], replace(steps, publish=publishing), 1)
+        assert receipt.status == "done", receipt.message
+        decoded_s += receipt.decoded_s
+    return decoded_s
+
+
+def test_what_is_there_and_made_of_the_same_is_kept(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tree(copied.site.published_folder)
+    passes = passes_of(monkeypatch)
+    assert all_again(copied) == 0
+    assert passes == []
+    after = tree(copied.site.published_folder)
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert {Path(name).name for name in changed} == {"summary.json"}, "which names another key"
+
+
+@pytest.mark.parametrize("damage", ["events/*.mp4", "keyframes/*.jpg", "summary.mp4", "contact.jpg"])
+def test_what_is_not_there_as_it_was_written_is_made_again(
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    before = tree(copied.site.published_folder)
+    folder = copied.site.published_folder / "demo" / EAST / TUESDAY.isoformat()
+    file = sorted(folder.glob(damage))[0]
+    file.write_bytes(file.read_bytes()[:-100])
+    passes = passes_of(monkeypatch)
+    assert all_again(copied) > 0
+    assert passes
+    name = file.relative_to(copied.site.published_folder).as_posix()
+    assert tree(copied.site.published_folder)[name] == before[name]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"summary": {"proxy_width": 96}}, {"summary": {"proxy_rate_hz": 4.0}}, {"site": {"time_zone": "Asia/Tokyo"}}],
+    ids=["width", "rate", "captions"],
+)
+def test_what_looks_otherwise_now_is_made_again(copied: Workspace, changes: dict[str, Any]) -> None:
+    before = tree(copied.site.published_folder)
+    changed = configure(copied.site.root, changes)
+    assert run(changed).failed() == []
+    after = tree(changed.site.published_folder)
+    assert not any(after.get(name) == content for name, content in before.items() if name.endswith(".mp4"))
+    assert published_anew(changed) == after
+
+
+def test_a_publication_that_is_killed_is_whole_and_goes_on(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = configure(copied.site.root, {"summary": {"proxy_width": 64}})
+    before = published(changed)
+    place = Place("demo", EAST, TUESDAY)
+    days = {day.place: day for day in plan(changed)}
+    steps = next(item for item in steps_of(changed, list(days.values())) if item.place == place)
+    passes = 0
+
+    def killed(*arguments: Any, **options: Any) -> Any:
+        nonlocal passes
+        passes += 1
+        if passes > 1:
+            raise OSError("killed")
+        return decode(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shown_pictures, "decode", killed)
+        assert publish_day(changed, days[place], steps, 1).status == "failed"
+    assert passes == 2, "a part was replaced"
+    assert published(changed) == before
+    folder = changed.site.published_folder / "demo" / EAST / TUESDAY.isoformat()
+    for event in before[folder]["events"]:
+        assert (folder / event["clip"]).is_file() and (folder / event["keyframe"]).is_file()
+    back = configure(copied.site.root, {"summary": {"proxy_width": 128}})
+    all_again(back)
+    told = {**published(back)[folder], "key": before[folder]["key"]}
+    assert told == before[folder], "what was replaced meanwhile is not taken for what it was"
+    assert run(configure(copied.site.root, {"summary": {"proxy_width": 64}})).failed() == []
+    after = tree(changed.site.published_folder)
+    assert published_anew(changed) == after
+
+
+def test_a_summary_of_recordings_that_are_gone_stays_as_long_as_it_shows_the_same(copied: Workspace) -> None:
+    before = published(copied)
+    link = copied.site.footage_root / "demo"
+    link.rename(copied.site.root / "away")
+    link.mkdir()
+    run(Workspace(copied.site.root))
+    gone = Workspace(copied.site.root)
+    days = {day.place: day for day in known_days(gone)}
+    for steps in steps_of(gone, list(days.values())):
+        again = replace(steps, publish=replace(steps.publish, key="another", exists=False))
+        assert publish_day(gone, days[steps.place], again, 1).status == "done"
+    after = published(gone)
+    assert {at: {**told, "key": ""} for at, told in after.items()} == {
+        at: {**told, "key": ""} for at, told in before.items()
+    }
+    assert all((at / told["video"]).is_file() for at, told in after.items())

@@ -1,5 +1,7 @@
 """After the last page people are told; what keeps them from it is told in the report, and never fails the night."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +13,25 @@ from tasks.report import new_report
 from tasks.telling import tell
 from tests.tasks.nights import configure, new_site
 from tests.tasks.planned import EVERYTHING
+from tests.workspace.alarmed_site import alarmed_site, put_events
+from workspace.notifications import sending
 from workspace.notifications.sending import NotifyOutcome
 from workspace.opened import Workspace
 
 CHANNEL = {"notifications": {"webhook": [{"name": "desk", "url": "http://127.0.0.1:9/"}]}}
 
 
-class Notify:
-    """In place of the task: remembers how it was called, and answers, or raises."""
+class Telling:
+    """In place of what sends: remembers how it was called, and answers, or raises."""
 
     def __init__(self, answer: NotifyOutcome | Exception) -> None:
         self.answer, self.calls = answer, list[tuple[str, str]]()
 
-    def __call__(self, root: str) -> NotifyOutcome:
+    def task(self, root: str) -> NotifyOutcome:
         return self._called("task", root)
 
-    def fn(self, root: str) -> NotifyOutcome:
-        return self._called("function", root)
+    def function(self, workspace: Workspace) -> NotifyOutcome:
+        return self._called("function", str(workspace.site.root))
 
     def _called(self, how: str, root: str) -> NotifyOutcome:
         self.calls.append((how, root))
@@ -41,9 +45,10 @@ def site(tmp_path: Path) -> Workspace:
     return new_site(tmp_path / "site", changes=CHANNEL)
 
 
-def put(monkeypatch: pytest.MonkeyPatch, answer: NotifyOutcome | Exception) -> Notify:
-    stand_in = Notify(answer)
-    monkeypatch.setattr(tasks.notify, "notify", stand_in)
+def put(monkeypatch: pytest.MonkeyPatch, answer: NotifyOutcome | Exception) -> Telling:
+    stand_in = Telling(answer)
+    monkeypatch.setattr(tasks.notify, "notify", stand_in.task)
+    monkeypatch.setattr(sending, "send_pending", stand_in.function)
     return stand_in
 
 
@@ -56,10 +61,29 @@ def test_every_channels_failure_is_told(
     assert called.calls == [(how, str(site.site.root))]
 
 
-def test_an_error_is_told_and_not_raised(site: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("in_flow", [True, False])
+def test_an_error_is_told_and_not_raised(site: Workspace, monkeypatch: pytest.MonkeyPatch, in_flow: bool) -> None:
     put(monkeypatch, RuntimeError("no more"))
-    (line,) = tell(site, in_flow=False)
+    (line,) = tell(site, in_flow=in_flow)
     assert line == "notifications: RuntimeError: no more; the next run tells what was not told"
+
+
+def test_a_library_that_is_not_there_is_told_too(site: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tasks.notify", None)
+    (line,) = tell(site, in_flow=True)
+    assert line.startswith("notifications: ") and "tasks.notify" in line
+
+
+def test_outside_a_flow_nothing_of_the_orchestrator_is_loaded(tmp_path: Path) -> None:
+    site = alarmed_site(tmp_path / "site", 'retries = 0\n[[notifications.webhook]]\nurl = "http://127.0.0.1:9/"')
+    put_events(site, [(10.0, 15.0)])
+    code = (
+        "import sys; from pathlib import Path; from tasks.telling import tell; from workspace.opened import Workspace; "
+        f"(line,) = tell(Workspace(Path({str(site.site.root)!r})), in_flow=False); "
+        "print(line, sorted({'prefect', 'dask', 'distributed', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("channel webhook: http://127.0.0.1:9") and done.stdout.strip().endswith("[]")
 
 
 def test_without_a_channel_nothing_is_called(site: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from afterwatch.workspace_files import make_workspace
 from footage.index import FrameIndex
-from infra.errors import ConfigurationError, UnknownNameError
+from infra.errors import ConfigurationError, LakeError, UnknownNameError
 from lake.operating_points import OperatingPoint, say_operating_point
 from lake.promotions import in_service, promote
 from models.encoders.specs import describe
@@ -146,6 +146,40 @@ def test_a_classifier_is_found_by_name_version_and_service(workspace: Workspace,
     serving.take_out_of_service(workspace, serving.model_named(workspace, "trouble"), "bob")
     with pytest.raises(ConfigurationError, match="afterwatch models promote trouble"):
         find_classifier(workspace, "trouble")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"frame_rate_hz": 5.0}, "only frame encoders have a frame_rate_hz"),
+        ({"thresholds": {"fall": {"threshold": 0.5, "criterion": "chosen"}}}, "its card tells no threshold of fight"),
+        (
+            {"thresholds": {"fight": {"threshold": "high", "criterion": "chosen"}}},
+            "its card tells no threshold of fight",
+        ),
+        ({"made_at": "yesterday"}, "or not when it was made"),
+        ({"classes": 3}, "its card does not name its classes"),
+        ({"classes": []}, "its card does not name its classes"),
+    ],
+)
+def test_a_card_that_cannot_be_used_is_refused_by_name(
+    workspace: Workspace, fitted: FittedClassifier, wrong: dict[str, object], why: str
+) -> None:
+    workspace.registry.save(KIND, "wrong", "v1", {**fitted.card, **wrong}, {"a": np.zeros(1)})
+    with pytest.raises(LakeError, match=r"^classifier wrong v1 cannot be used: .*; fit it again$") as refused:
+        threshold_of(workspace, find_classifier(workspace, "wrong", "v1"), "fight")
+    assert why in str(refused.value)
+
+
+def test_versions_of_every_kind_are_told_oldest_first(workspace: Workspace) -> None:
+    made = {"v1": "2026-03-03", "v2": "2026-03-01", "v3": "2026-03-02", "v4": "2026-03-02"}
+    for kind in (KIND, "retrieval"):
+        for version, made_at in made.items():
+            workspace.registry.save(kind, f"{kind} door", version, {"made_at": made_at}, {"a": np.zeros(1)})
+        assert versions_of(workspace, f"{kind} door", kind) == ["v2", "v3", "v4", "v1"]
+        assert serving.model_named(workspace, f"{kind} door").versions == ("v2", "v3", "v4", "v1")
+    with pytest.raises(UnknownNameError, match='unknown retrieval "nothing"'):
+        versions_of(workspace, "nothing", "retrieval")
 
 
 def test_a_class_is_named_where_there_are_several(workspace: Workspace, fitted: FittedClassifier) -> None:

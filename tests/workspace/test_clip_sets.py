@@ -3,11 +3,13 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from infra.errors import ConfigurationError, UnknownNameError
+from models.heads.classifier_samples import ClassifierSamples, check_apart
 from tests.workspace.made_clips import put_clip, put_clips
-from workspace.clip_sets.base import ClipSet, LabelledClip
+from workspace.clip_sets.base import ClipSet, LabelledClip, counted
 from workspace.clip_sets.dcsass import video_of
 from workspace.clip_sets.folders import normal_class
 from workspace.clip_sets.read import layout_of, read_clip_set
@@ -84,6 +86,25 @@ def test_official_sides_are_read_off_their_folders(tmp_path: Path) -> None:
     assert len(set(found.sources)) == 4
 
 
+def test_a_source_that_is_named_is_one_on_whichever_side_its_clips_lie(tmp_path: Path) -> None:
+    put_clips(
+        tmp_path,
+        ["train/theft/shop00_c01.mp4", "test/theft/shop00_c02.mp4", "train/calm/cam1/a.mp4", "test/calm/cam1/b.mp4"],
+    )
+    found = read_clip_set(tmp_path)
+    assert {source for _, source in told(found).values()} == {"theft/shop00", "cam1"}
+    assert {clip.split for clip in found.clips} == {"train", "test"}
+    targets = found.targets(("theft",))
+    windows = np.zeros((len(found), 1), np.float32)
+    contents = tuple(clip.content for clip in found.clips)
+    samples = ClassifierSamples(
+        ("theft",), windows, np.arange(len(found)), targets, found.sources, contents, tuple(told(found))
+    )
+    sides = np.array([clip.split == "test" for clip in found.clips])
+    with pytest.raises(ConfigurationError, match="the split leaks"):
+        check_apart(samples.of(np.flatnonzero(~sides)), samples.of(np.flatnonzero(sides)))
+
+
 def test_validation_clips_are_trained_on_where_there_are_test_clips(tmp_path: Path) -> None:
     put_clips(tmp_path, ["train/a/1.mp4", "Validation/b/2.mp4", "test/a/3.mp4", "test/b/4.mp4"])
     sides = {clip.name: clip.split for clip in read_clip_set(tmp_path).clips}
@@ -104,12 +125,22 @@ def test_classes_called_train_and_bus_are_classes(tmp_path: Path) -> None:
 def test_the_same_bytes_are_taken_once(tmp_path: Path) -> None:
     put_clips(tmp_path, ["a/1.mp4", "b/2.mp4"])
     shutil.copy(tmp_path / "a/1.mp4", tmp_path / "a/copy.mp4")
-    shutil.copy(tmp_path / "a/1.mp4", tmp_path / "b/1.mp4")
     found = read_clip_set(tmp_path)
     assert [clip.name for clip in found.clips] == ["a/1.mp4", "b/2.mp4"]
+    assert found.left_out == ("a/copy.mp4: the same bytes as a/1.mp4",)
+
+
+def test_the_same_bytes_under_two_labels_are_not_taken_at_all(tmp_path: Path) -> None:
+    put_clips(tmp_path, ["a/0.mp4", "a/1.mp4", "b/2.mp4"])
+    for name in ("a/copy.mp4", "b/1.mp4", "c/1.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(tmp_path / "a/1.mp4", tmp_path / name)
+    found = read_clip_set(tmp_path)
+    assert [clip.name for clip in found.clips] == ["a/0.mp4", "b/2.mp4"]
+    told = "its bytes are of class a (a/1.mp4) and of class b (b/1.mp4) and of class c (c/1.mp4)"
     assert found.left_out == (
-        "a/copy.mp4: the same bytes as a/1.mp4",
-        "b/1.mp4: the same bytes as a/1.mp4, which is of class a and was taken",
+        *(f"{name}: {told}; keep the one that is right" for name in ("a/1.mp4", "a/copy.mp4", "b/1.mp4", "c/1.mp4")),
+        "class c: none of its clips can be used",
     )
 
 
@@ -376,6 +407,12 @@ def test_a_group_is_of_its_class() -> None:
     assert group_of("Archery/v_Archery_g01_c02.avi") == "Archery/g01"
     assert group_of("HandstandPushups/v_HandStandPushups_g25_c07.avi") == "HandstandPushups/g25"
     assert group_of("Archery/own.avi") == "Archery/own"
+
+
+def test_what_is_left_out_is_counted_with_a_few_names() -> None:
+    assert counted("lines without a file", []) == []
+    assert counted("lines without a file", list("abc")) == ["3 lines without a file: a, b, c"]
+    assert counted("lines without a file", list("abcd")) == ["4 lines without a file: a, b, c …"]
 
 
 def test_the_layout_is_found_out(tmp_path: Path) -> None:

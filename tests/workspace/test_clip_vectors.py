@@ -149,6 +149,33 @@ def test_inputs_are_kept_on_a_card() -> None:
         Inputs.from_card(inputs.to_card() | {"inputs": [{"encoder": "handcrafted/motion"}]})
 
 
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"frame_rate_hz": 5.0}, "only frame encoders have a frame_rate_hz, got 5 and none among handcrafted/motion"),
+        ({"window_s": "2"}, "window_s is a number above 0 and at most 1000, got 2"),
+        ({"stride_s": 0}, "stride_s is a number above 0 and at most 1000, got 0"),
+        ({"inputs": "handcrafted/motion"}, "its inputs are a list, and each tells encoder, space, kind and pooling"),
+        ({"inputs": None}, "its inputs are a list"),
+        ({"inputs": []}, "at least one input"),
+    ],
+)
+def test_a_card_that_tells_inputs_that_make_no_sense_is_refused_in_words(wrong: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigurationError, match="does not say what the classifier looks at") as refused:
+        Inputs.from_card(inputs_of([describe("handcrafted/motion")]).to_card() | wrong)
+    assert why in str(refused.value)
+    assert str(refused.value).endswith("fit it again")
+    assert "ClassifierInput(" not in str(refused.value)
+
+
+@pytest.mark.parametrize("field", ["kind", "pooling"])
+def test_a_card_with_an_unknown_kind_or_pooling_is_refused(field: str) -> None:
+    card = inputs_of([describe("handcrafted/motion")]).to_card()
+    card["inputs"][0][field] = "sideways"
+    with pytest.raises(ConfigurationError, match=f'unknown {field} of input handcrafted/motion "sideways"'):
+        Inputs.from_card(card)
+
+
 def test_inputs_that_make_no_sense_are_refused() -> None:
     motion, appearance = describe("handcrafted/motion"), describe("handcrafted/appearance")
     with pytest.raises(ConfigurationError, match="at least one input"):
@@ -159,7 +186,9 @@ def test_inputs_that_make_no_sense_are_refused() -> None:
         inputs_of([motion], window_s=3.0)
     with pytest.raises(ConfigurationError, match="above 0"):
         inputs_of([appearance], frame_rate_hz=-1.0)
-    with pytest.raises(ConfigurationError, match="only they"):
+    with pytest.raises(
+        ConfigurationError, match="only frame encoders have a frame_rate_hz, got 1 and none among handcrafted/motion"
+    ):
         dataclasses.replace(inputs_of([motion]), frame_rate_hz=1.0)
 
 

@@ -242,6 +242,15 @@ def test_every_2xx_is_an_acceptance(hook: Hook, code: int) -> None:
     assert webhook(hook).send(MESSAGE) == ()
 
 
+@pytest.mark.parametrize("code", [200, 503])
+def test_a_time_to_come_back_that_makes_no_sense_changes_nothing(hook: Hook, code: int) -> None:
+    hook.replies = [(code, {"Retry-After": "Tue, 03 Mar 99999999999999999999 03:00:00 GMT"})]
+    if code == 200:
+        assert webhook(hook).send(MESSAGE) == ()
+    else:
+        assert failure(webhook(hook)).after_s is None
+
+
 def test_a_slow_server_may_pass() -> None:
     leave = threading.Event()
     with web_server() as server:
@@ -294,11 +303,14 @@ def test_a_doctor_is_told_what_is_not_set_and_what_is_in_the_clear(monkeypatch: 
         email=(
             EmailTable(name="mail", host="mail.example.org", user="u", password_env=VARIABLE, **people),
             EmailTable(name="relay", host="relay.example.org", security="none", **people),
+            EmailTable(name="nobody", host="mail.example.org", **(people | {"sender": "nobody"})),
+            EmailTable(name="two", host="mail.example.org", **(people | {"recipients": ("c@d.org, e@d.org",)})),
         ),
         webhook=(
             WebhookTable(name="hook", url="https://hooks.example.org/T0K3N", secret_env="AFTERWATCH_TEST_ABSENT"),
             WebhookTable(name="open", url="http://hooks.example.org/T0K3N"),
             WebhookTable(name="user", url="https://ann:pw@hooks.example.org/"),
+            WebhookTable(name="half", url="https://[::1"),
         ),
     )
     monkeypatch.delenv("AFTERWATCH_TEST_ABSENT", raising=False)
@@ -306,10 +318,15 @@ def test_a_doctor_is_told_what_is_not_set_and_what_is_in_the_clear(monkeypatch: 
     assert {what: good for what, (good, _) in found.items()} == {
         "channel mail": True,
         "channel relay": True,
+        "channel nobody": False,
+        "channel two": False,
         "channel hook": False,
         "channel open": True,
         "channel user": False,
+        "channel half": False,
     }
+    assert "sender of an e-mail channel is written as" in found["channel nobody"][1]
+    assert "recipients of an e-mail channel" in found["channel two"][1] and "correct it" in found["channel half"][1]
     assert "AFTERWATCH_TEST_ABSENT is not set" in found["channel hook"][1]
     assert "in the clear" in found["channel relay"][1] and "in the clear" in found["channel open"][1]
     assert "in the clear" not in found["channel mail"][1]

@@ -21,7 +21,9 @@ from workspace.event_files import EventRow
 from workspace.notifications.base import Message, plain
 from workspace.notifications.email import mail_of
 from workspace.notifications.messages import (
+    MOST_LISTED,
     MOST_PICTURE_BYTES,
+    NO_PICTURE,
     digest_message,
     digest_message_id,
     event_message,
@@ -89,7 +91,9 @@ def test_an_alarm_of_novelty_tells_how_unusual_it_is_and_links_to_its_page(site:
     novel = replace(event, head="novelty", deviations=4.25)
     shown = show(novel, site.settings)
     assert ("Unusual by", "4.2 robust standard deviations above the camera's normal") in shown.facts
-    assert shown.link == f"{LINK}/anomalies?event={event.event_id}"
+    assert shown.link == f"{LINK}/anomalies?event={event.event_id}&campaign=spring"
+    odd = replace(novel, campaign="north & south/1 \udc80")
+    assert show(odd, site.settings).link.endswith(f"?event={event.event_id}&campaign=north%20%26%20south%2F1%20%3F")
     assert (shown.told["probability"], shown.told["deviations"]) == (None, 4.25)
     assert not any("nan" in how for _, how in show(replace(novel, deviations=None), site.settings).facts)
 
@@ -152,6 +156,46 @@ def test_a_digest_lists_every_event_with_its_link(site: Workspace) -> None:
     assert told["keyframe"] is None
 
 
+def test_a_digest_of_very_many_lists_the_highest_and_tells_the_others_by_number(site: Workspace) -> None:
+    (event,) = put_events(site, [(10.0, 20.0)])
+    moments = [event.started_at + timedelta(minutes=number) for number in range(MOST_LISTED + 40)]
+    events = [
+        replace(
+            event,
+            event_id=f"e{number}",
+            rank=1 + number % 7,
+            head="novelty" if number % 7 == 6 else "fight",
+            deviations=4.0,
+            started_at=moment,
+            ended_at=moment + timedelta(seconds=5),
+            peak_at=moment,
+        )
+        for number, moment in enumerate(moments)
+    ]
+    message = digest_message(site.site, "d1", events)
+    assert message.subject == "140 alarms: fight (120), novelty (20)"
+    listed = [shown.event for shown in message.events]
+    assert listed == sorted(listed, key=lambda one: one.started_at) and len(listed) == MOST_LISTED
+    assert {one.rank for one in listed} == {1, 2, 3, 4, 5} and {one.rank for one in message.more} == {6, 7}
+    assert {one.event_id for one in message.told} == {one.event_id for one in events}
+    assert message.pages == (("20 more", f"{LINK}/alarms"), ("20 more", f"{LINK}/anomalies?campaign=spring"))
+    mail, told = mailed(message), json.loads(body_of(message))
+    assert f"20 more:\n{LINK}/alarms" in body_text(mail, "plain").replace("\r\n", "\n")
+    assert f'<li><a href="{LINK}/anomalies?campaign=spring">20 more</a></li>' in body_text(mail, "html")
+    assert (len(told["events"]), told["more"]) == (MOST_LISTED, 40)
+    assert told["text"].splitlines()[-1] == f"20 more: {LINK}/anomalies?campaign=spring"
+
+
+def test_a_message_says_that_its_picture_is_not_published(site: Workspace, event: EventRow) -> None:
+    assert event_message(site.site, "email", event).remark == ""
+    assert event_message(site.site, "email", replace(event, keyframe="")).remark == ""
+    (site.site.root / event.keyframe).unlink()
+    message = event_message(site.site, "email", event)
+    assert message.remark == NO_PICTURE
+    assert NO_PICTURE in body_text(mailed(message), "plain") and NO_PICTURE in body_text(mailed(message), "html")
+    assert json.loads(body_of(message))["text"].endswith(NO_PICTURE)
+
+
 def test_no_name_becomes_a_header_or_markup(site: Workspace, event: EventRow) -> None:
     named = replace(event, camera=HOSTILE, campaign=HOSTILE, region=HOSTILE, keyframe="")
     for message in (event_message(site.site, "email", named), digest_message(site.site, "d", [named, named])):
@@ -210,6 +254,7 @@ def test_the_signature_is_the_hmac_of_the_body() -> None:
         ("Tue, 03 Mar 2026 03:00:00 GMT", 0.0),
         ("soon", None),
         ("-5", None),
+        ("Tue, 03 Mar 99999999999999999999 03:00:00 GMT", None),
     ],
 )
 def test_a_server_may_say_when_to_come_back(told: str | None, seconds: float | None) -> None:

@@ -11,9 +11,11 @@ from infra.errors import LakeError
 from lake.deliveries import Delivery, deliveries_now, say_deliveries
 from lake.ledger import Ledger
 from tests.workspace.alarmed_site import alarmed_site, put_events
+from tests.workspace.labelled_site import PLACES, SEEN, START, enter, recording_row
 from tests.workspace.listeners import HERE, Hook, mail_server, web_server
 from workspace.notifications import sending
 from workspace.notifications.base import DeliveryError, Message
+from workspace.notifications.messages import MOST_LISTED, NO_PICTURE
 from workspace.notifications.pending import pending
 from workspace.notifications.sending import LONGEST_WAIT_S, NotifyOutcome, deliver, send_pending, settle
 from workspace.opened import Workspace
@@ -267,3 +269,94 @@ def test_nothing_set_up_tells_nobody(site: Workspace) -> None:
     put_events(site, SPANS)
     assert send_pending(site) == NotifyOutcome()
     assert deliveries_now(site.ledger) == []
+
+
+def corrected(site: Workspace, seconds: float) -> Workspace:
+    """The site after the clock of its cameras was corrected, and all their recordings were taken in again."""
+    rows = [
+        recording_row(one, started_at=recording_row(one)["started_at"] + timedelta(seconds=seconds)) for one in PLACES
+    ]
+    enter(site, rows, SEEN + timedelta(days=1))
+    return Workspace(site.site.root)
+
+
+@pytest.mark.parametrize("told_by", ["a message", "a digest", "a person"])
+def test_correcting_a_cameras_clock_tells_nothing_again(tmp_path: Path, told_by: str) -> None:
+    site = alarmed_site(tmp_path / "site", f"most_per_hour = {1 if told_by == 'a digest' else 20}")
+    channel = Recorder("email")
+    before = put_events(site, SPANS[:3])
+    if told_by == "a person":
+        settle(site, [channel], "ann")
+    else:
+        send_pending(site, [channel], no_wait)
+    site = corrected(site, 60)
+    after = put_events(site, [(begin + 60, end + 60) for begin, end in SPANS[:3]], version="by the new clock")
+    assert not {event.event_id for event in before} & {event.event_id for event in after}
+    assert pending(site, "email") == []
+    assert settle(site, [channel], "ann") == 0
+
+
+def test_after_a_correction_an_event_at_the_time_of_an_old_one_is_told(site: Workspace) -> None:
+    channel = Recorder("email")
+    put_events(site, SPANS[:1])
+    send_pending(site, [channel], no_wait)
+    site = corrected(site, 60)
+    (begin, end), moved = SPANS[0], (SPANS[0][0] + 60, SPANS[0][1] + 60)
+    events = put_events(site, [moved, (begin, end)], version="by the new clock")
+    assert pending(site, "email") == [event for event in events if event.started_at == START + timedelta(seconds=begin)]
+
+
+def test_an_event_waits_for_its_picture_until_the_next_run(tmp_path: Path) -> None:
+    site = alarmed_site(tmp_path / "site")
+    published, late = put_events(site, SPANS[:2])
+    (site.site.root / late.keyframe).rename(tmp_path / "late.jpg")
+    email, webhook = Recorder("email"), Recorder("webhook")
+    assert send_pending(site, [email, webhook], no_wait) == NotifyOutcome(sent=2, held=2)
+    assert email.events == webhook.events == [[published.event_id]]
+    (tmp_path / "late.jpg").rename(site.site.root / late.keyframe)
+    assert send_pending(site, [email], no_wait) == NotifyOutcome(sent=1)
+    assert email.messages[-1].picture is not None and email.messages[-1].remark == ""
+    (site.site.root / late.keyframe).unlink()
+    assert send_pending(Workspace(site.site.root), [webhook], no_wait) == NotifyOutcome(sent=1)
+    assert webhook.messages[-1].picture is None and webhook.messages[-1].remark == NO_PICTURE
+    assert send_pending(site, [email, webhook], no_wait) == NotifyOutcome()
+
+
+def test_an_event_that_was_held_is_told_also_where_its_edge_has_moved_since(site: Workspace) -> None:
+    channel = Recorder("email")
+    put_events(site, [(10.0, 20.0)], picture=False)
+    assert send_pending(site, [channel], no_wait) == NotifyOutcome(held=1)
+    (moved,) = put_events(site, [(11.0, 20.0)], picture=False, version="another")
+    assert send_pending(site, [channel], no_wait) == NotifyOutcome(sent=1)
+    assert channel.events == [[moved.event_id]]
+
+
+def test_without_keyframes_nothing_waits(tmp_path: Path) -> None:
+    site = alarmed_site(tmp_path / "site", "keyframes = false")
+    put_events(site, SPANS[:1], picture=False)
+    channel = Recorder("email")
+    assert send_pending(site, [channel], no_wait) == NotifyOutcome(sent=1)
+    assert channel.messages[0].remark == ""
+
+
+def test_a_digest_that_is_refused_is_made_anew_by_the_next_run(site: Workspace) -> None:
+    events = put_events(site, SPANS)
+    picky = Recorder("picky", [None, None, DeliveryError("too large")])
+    outcome = send_pending(site, [picky], no_wait)
+    assert (outcome.sent, outcome.digests, len(outcome.failed)) == (2, 0, 1)
+    assert {one.status for one in deliveries_now(site.ledger)} == {"sent"}
+    later = alarmed_site(site.site.root.parent / "later")  # where there is room for all of them
+    put_events(later, SPANS)
+    say_deliveries(later.ledger, deliveries_now(site.ledger))
+    assert send_pending(later, [picky], no_wait) == NotifyOutcome(sent=3)
+    assert picky.events == [[event.event_id] for event in events]
+
+
+def test_every_event_of_a_digest_counts_as_told_also_those_without_a_line(tmp_path: Path) -> None:
+    site = alarmed_site(tmp_path / "site", "most_per_hour = 1")
+    put_events(site, [(at * 0.4, at * 0.4 + 0.3) for at in range(MOST_LISTED + 5)])
+    channel = Recorder("email")
+    assert send_pending(site, [channel], no_wait) == NotifyOutcome(sent=1, digests=1)
+    assert len(channel.events[0]) == MOST_LISTED
+    assert pending(site, "email") == []
+    assert len(deliveries_now(site.ledger)) == MOST_LISTED + 5

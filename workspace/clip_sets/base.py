@@ -17,6 +17,9 @@ Split = Literal["train", "test"]
 Layout = Literal["folders", "dcsass", "ucf101"]
 Progress = Callable[[str, float, float], None]
 
+SHOWN = 3
+"""Names that a count of what was left out tells as examples."""
+
 
 @dataclass(frozen=True, eq=False)
 class LabelledClip:
@@ -51,6 +54,7 @@ class ClipSet:
         normal: the class without an alarm; None where every class is something to be recognised.
         layout: `folders`, `dcsass` or `ucf101`.
         left_out: what could not be used, in words.
+        folder: below which the clips' names are paths; None where that is not known.
     """
 
     clips: tuple[LabelledClip, ...]
@@ -58,6 +62,7 @@ class ClipSet:
     normal: str | None
     layout: Layout
     left_out: tuple[str, ...] = ()
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         if {clip.label for clip in self.clips} != set(self.classes) or len(set(self.classes)) < len(self.classes):
@@ -116,7 +121,7 @@ class ClipSet:
                 "give whole videos"
             )
         normal = self.normal if self.normal in classes else None
-        return ClipSet(tuple(clips), classes, normal, self.layout, (*self.left_out, *left_out))
+        return ClipSet(tuple(clips), classes, normal, self.layout, (*self.left_out, *left_out), self.folder)
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ def read_clips(
     left_out: Sequence[str] = (),
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> ClipSet:
-    """Open every candidate; of those with the same bytes the first is taken, in order of name.
+    """Open every candidate; of those with the same bytes the first is taken, in order of name, and none if their labels differ.
 
     Args:
         candidates: what the layout found.
@@ -152,23 +157,22 @@ def read_clips(
     found = sorted(candidates, key=lambda one: one.name)
     clips: list[LabelledClip] = []
     problems = list(left_out)
-    seen: dict[str, LabelledClip] = {}
+    same: dict[str, list[Candidate]] = {}
     for number, one in enumerate(found, start=1):
         try:
             content = content_hash(one.path)
-            if content in seen:
-                problems.append(_repeated(one, seen[content]))
-            else:
-                clip = LabelledClip(
-                    one.name, one.path, one.label, one.source, content, probe(one.path).index, one.split
+            if content not in same:
+                clips.append(
+                    LabelledClip(one.name, one.path, one.label, one.source, content, probe(one.path).index, one.split)
                 )
-                seen[content] = clip
-                clips.append(clip)
+            same.setdefault(content, []).append(one)
         except OSError as error:
             problems.append(f"{one.name}: cannot be read ({error.strerror})")
         except FootageError as error:
             problems.append(f"{one.name}: {error}")
         progress("clips", number, len(found))
+    problems += [line for alike in same.values() for line in _repeated(alike)]
+    clips = [clip for clip in clips if len(_labels(same[clip.content])) == 1]
     classes = tuple(sorted({clip.label for clip in clips}))
     asked = sorted({one.label for one in found})
     problems += [f"class {name}: none of its clips can be used" for name in asked if name not in classes]
@@ -182,9 +186,22 @@ def read_clips(
     return ClipSet(tuple(clips), classes, normal if normal in classes else None, layout, tuple(problems))
 
 
-def _repeated(one: Candidate, first: LabelledClip) -> str:
-    where = f"{one.name}: the same bytes as {first.name}"
-    return where if one.label == first.label else f"{where}, which is of class {first.label} and was taken"
+def _repeated(alike: Sequence[Candidate]) -> list[str]:
+    """Why clips of the same bytes are left out: all but the first, or all where they are labelled differently."""
+    if len(_labels(alike)) == 1:
+        return [f"{one.name}: the same bytes as {alike[0].name}" for one in alike[1:]]
+    first = {one.label: one.name for one in reversed(alike)}
+    told = " and ".join(f"of class {label} ({first[label]})" for label in _labels(alike))
+    return [f"{one.name}: its bytes are {told}; keep the one that is right" for one in alike]
+
+
+def _labels(alike: Sequence[Candidate]) -> list[str]:
+    return sorted({one.label for one in alike})
+
+
+def counted(what: str, names: Sequence[str]) -> list[str]:
+    """A line that counts names and tells the first few; none where there are none."""
+    return [f"{len(names)} {what}: {', '.join(names[:SHOWN])}{' …' if len(names) > SHOWN else ''}"] if names else []
 
 
 def visible(folder: Path) -> list[Path]:

@@ -14,15 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.errors import ConfigurationError
-from workspace.clip_sets.base import Candidate, ClipSet, Progress, pattern_source, read_clips, video_files, visible
+from workspace.clip_sets.base import (
+    SHOWN,
+    Candidate,
+    ClipSet,
+    Progress,
+    counted,
+    pattern_source,
+    read_clips,
+    video_files,
+    visible,
+)
 
 NORMAL = "Normal"
 LABELS = "labels"
 FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True}
 DEEPEST = 3
 """Folders between the one given and that of the labels, at most."""
-SHOWN = 3
-"""Names that a count of what was left out tells as examples."""
 
 
 @dataclass(frozen=True)
@@ -158,9 +166,7 @@ def _rows(path: Path) -> list[list[str]]:
 
 
 def _counted(what: str, names: Sequence[str]) -> list[str]:
-    """A line that counts names and tells the first few; none where there are none."""
-    if not names:
-        return []
+    """As `counted` tells it; of many names also the classes with the most of them."""
     classes = Counter(re.sub(r"[0-9_].*$", "", Path(name).name) for name in names)
     most = ", ".join(f"{count} {name}" for name, count in classes.most_common(SHOWN) if name)
-    return [f"{len(names)} {what}: {', '.join(names[:SHOWN])}{f' … ({most})' if len(names) > SHOWN else ''}"]
+    return [f"{line} ({most})" if len(names) > SHOWN else line for line in counted(what, names)]

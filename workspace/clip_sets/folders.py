@@ -2,7 +2,8 @@
 
 Clips of one source video are kept together: those in a folder of their own below the class, and those whose names differ
 in a last `_c01` only (UCF101). An expression says otherwise. Official sides are told by their folders' names, as of
-RWF-2000 (`train/Fight/…`, `val/NonFight/…`) and Kinetics.
+RWF-2000 (`train/Fight/…`, `val/NonFight/…`) and Kinetics. A source video that is named so is one on whichever side it lies;
+clips that stand for themselves are numbered on each side for itself, as a rule, and two of one name are two.
 """
 
 import re
@@ -24,6 +25,8 @@ from workspace.clip_sets.base import (
 TRAIN, VALIDATION, TEST = ("train", "training"), ("val", "valid", "validation"), ("test", "testing")
 NORMAL = ("none", "nothing", "background", "negative", "neutral")
 NEGATIONS = ("no", "non", "not", "without")
+CUT = re.compile(r"_c[0-9]+$")
+"""How the name of a clip ends that was cut from a video of the name before it."""
 NESTED_AT_MOST = 3
 """Folders that hold nothing but one folder, as archives make them, looked into at most."""
 
@@ -59,8 +62,7 @@ def read_folders(
                 name = path.relative_to(folder).as_posix()
                 below = path.relative_to(class_folder)
                 own = below_class_source(below, class_folder.name)
-                # Sides are numbered each for itself, as a rule: what is called the same is no one source.
-                own = own if split is None else f"{parent.name}/{own}"
+                own = f"{parent.name}/{own}" if split is not None and stands_alone(below) else own
                 said = own if source is None else pattern_source(name, source)
                 candidates.append(Candidate(name, path, class_folder.name, said, split))
     if not candidates:
@@ -81,7 +83,16 @@ def below_class_source(below: PurePath, label: str) -> str:
     'Archery/v_Archery_g01'
     """
     nested = below.parent.parts
-    return "/".join(nested) if nested else f"{label}/{re.sub(r'_c[0-9]+$', '', below.stem)}"
+    return "/".join(nested) if nested else f"{label}/{CUT.sub('', below.stem)}"
+
+
+def stands_alone(below: PurePath) -> bool:
+    """Whether nothing in a clip's path below its class's folder tells a source video: it is its own then.
+
+    >>> stands_alone(PurePath("video12.avi")), stands_alone(PurePath("shop00_c01.mp4")), stands_alone(PurePath("a/1.mp4"))
+    (True, False, False)
+    """
+    return not below.parent.parts and CUT.search(below.stem) is None
 
 
 def normal_class(classes: Sequence[str]) -> str | None:

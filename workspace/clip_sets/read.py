@@ -1,6 +1,7 @@
 """From a folder of labelled clips to a `ClipSet`; the layout is found out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -49,11 +50,12 @@ def read_clip_set(
         )
     match chosen:
         case "dcsass":
-            return read_dcsass(folder, suffixes, source=source, progress=progress)
+            found = read_dcsass(folder, suffixes, source=source, progress=progress)
         case "ucf101":
-            return read_ucf101(folder, suffixes, official_list=official_list, source=source, progress=progress)
+            found = read_ucf101(folder, suffixes, official_list=official_list, source=source, progress=progress)
         case "folders":
-            return read_folders(folder, suffixes, source=source, progress=progress)
+            found = read_folders(folder, suffixes, source=source, progress=progress)
+    return replace(found, folder=folder)
 
 
 def layout_of(folder: Path) -> Layout:

@@ -7,7 +7,7 @@ half of the answer.
 import csv
 from dataclasses import replace
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from infra.errors import ConfigurationError, UnknownNameError
 from workspace.clip_sets.base import ClipSet
@@ -19,6 +19,8 @@ NEAR = 5
 
 def with_sources(clip_set: ClipSet, file: Path) -> ClipSet:
     """The same clips, with the sources that a file names; a clip that it does not name keeps its own.
+
+    A row may name any file below the folder: what was left out, or is on a side that is not used, needs no row taken away.
 
     Args:
         clip_set: as it was read.
@@ -44,7 +46,7 @@ def with_sources(clip_set: ClipSet, file: Path) -> ClipSet:
         if len(cells) != 2 or not all(cells):
             raise ConfigurationError(f"{file}, line {number}: {len(cells)} cells; a row is clip,source")
         clip, source = cells
-        if clip not in known:
+        if clip not in known and not _is_below(clip_set.folder, clip):
             raise UnknownNameError(
                 f"clip in {file.name}, line {number}", clip, get_close_matches(clip, known, n=NEAR, cutoff=0.0)
             )
@@ -53,3 +55,11 @@ def with_sources(clip_set: ClipSet, file: Path) -> ClipSet:
         said[clip] = source
     clips = tuple(replace(clip, source=said.get(clip.name, clip.source)) for clip in clip_set.clips)
     return replace(clip_set, clips=clips)
+
+
+def _is_below(folder: Path | None, name: str) -> bool:
+    """Whether a file lies below the folder under just this path, as clips are named."""
+    path = PurePosixPath(name)
+    if folder is None or path.is_absolute() or ".." in path.parts or str(path) != name:
+        return False
+    return (folder / path).is_file()

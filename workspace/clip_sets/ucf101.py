@@ -14,6 +14,7 @@ from workspace.clip_sets.base import (
     ClipSet,
     Progress,
     Split,
+    counted,
     pattern_source,
     read_clips,
     video_files,
@@ -23,7 +24,6 @@ from workspace.clip_sets.folders import below_class_source
 
 FIRST_LIST = 1
 DEEPEST = 2
-SHOWN = 3
 
 
 def lists_folder(folder: Path, depth: int = DEEPEST) -> Path | None:
@@ -85,8 +85,8 @@ def read_ucf101(
             label, name = line.split("/")[-2], found.relative_to(folder).as_posix()
             said = group_of(line) if source is None else pattern_source(name, source)
             candidates.append(Candidate(name, found, label, said, side))
-    left_out = _counted(f"lines of list {number} without a file", lost)
-    left_out += _counted(f"files in neither part of list {number}", [path.name for path in files.values()])
+    left_out = counted(f"lines of list {number} without a file", lost)
+    left_out += counted(f"files in neither part of list {number}", [path.name for path in files.values()])
     if not candidates:
         raise ConfigurationError(
             f"none of {len(lost)} clips of list {number} lies below {folder}; put the videos there"
@@ -149,8 +149,3 @@ def _lines(path: Path) -> list[str]:
 def _key(line: str) -> str:
     # The lists and the archive's folders do not agree on capitals (HandstandPushups), nor do file systems.
     return line.lower()
-
-
-def _counted(what: str, names: Sequence[str]) -> list[str]:
-    shown = ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
-    return [f"{len(names)} {what}: {shown}"] if names else []

@@ -60,8 +60,11 @@ class Message:
         site: name of the workspace.
         subject: one line.
         intro: what the message is about, in a sentence or two.
-        events: what it tells; none of a test.
+        events: what it tells, each in words; none of a test.
         picture: JPEG of the event; None of a digest, of a test, and where there is none.
+        more: events of a digest that it tells by their number only.
+        pages: (how many of them, address of the page that lists them), one for each page.
+        remark: what else there is to know, in a sentence; empty as a rule.
     """
 
     message_id: str
@@ -71,6 +74,14 @@ class Message:
     intro: str
     events: tuple[ShownEvent, ...] = ()
     picture: bytes | None = None
+    more: tuple[EventRow, ...] = ()
+    pages: tuple[tuple[str, str], ...] = ()
+    remark: str = ""
+
+    @property
+    def told(self) -> tuple[EventRow, ...]:
+        """Every event that the message tells, in words or by number."""
+        return (*(shown.event for shown in self.events), *self.more)
 
 
 class Channel(Protocol):

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from infra.alarm_settings import LOOPBACK, EmailTable, NotificationsTable, WebhookTable
 from infra.errors import ConfigurationError, UnknownNameError
-from workspace.notifications.base import Channel
-from workspace.notifications.email import EmailChannel
+from workspace.notifications.base import Channel, DeliveryError
+from workspace.notifications.email import EmailChannel, addresses_of
 from workspace.notifications.webhook import WebhookChannel
 
 HOW = (
@@ -37,7 +37,7 @@ def choose_channels(settings: NotificationsTable, name: str | None) -> list[Chan
 
 
 def examine_channels(settings: NotificationsTable) -> list[tuple[str, bool, str]]:
-    """(what, whether it is good, what was found) of each channel: its secret in this environment, and what is not encrypted.
+    """(what, whether it is good, what was found) of each channel: addresses, its secret in this environment, what is not encrypted.
 
     Nothing is connected: `afterwatch notify --test` does that.
     """
@@ -48,6 +48,11 @@ def _of_email(table: EmailTable) -> tuple[str, bool, str]:
     what = f"channel {table.name}"
     if _is_absent(table.password_env):
         return what, False, _absent(table.password_env)
+    try:
+        addresses_of("sender", (table.sender,))
+        addresses_of("recipients", table.recipients)
+    except DeliveryError as error:
+        return what, False, str(error)
     clear = " in the clear" if table.security == "none" and table.host not in LOOPBACK else ""
     return what, True, f"e-mail{clear} by {table.host}:{table.port} to {len(table.recipients)} recipients; not tried"
 
@@ -56,7 +61,10 @@ def _of_webhook(table: WebhookTable) -> tuple[str, bool, str]:
     what = f"channel {table.name}"
     if _is_absent(table.secret_env):
         return what, False, _absent(table.secret_env)
-    url = urlsplit(table.url)
+    try:
+        url = urlsplit(table.url)
+    except ValueError:
+        return what, False, "url is no address; correct it"
     if url.username is not None or url.password is not None:
         return what, False, "url holds a user or a password before its host; leave them out and sign with secret_env"
     clear = " in the clear" if url.scheme == "http" and url.hostname not in LOOPBACK else ""

@@ -44,8 +44,8 @@ class EmailChannel:
             DeliveryError: see `Channel.send`.
         """
         table = self._table
-        (sender,) = _addresses("sender", (table.sender,))
-        recipients = _addresses("recipients", table.recipients)
+        (sender,) = addresses_of("sender", (table.sender,))
+        recipients = addresses_of("recipients", table.recipients)
         password = None if table.password_env is None else secret_of(table.password_env, self.name)
         mail = mail_of(message, sender, recipients)
         with self._failing(password), self._server() as server:
@@ -139,8 +139,12 @@ def _own_name() -> str:
     return name if "." in name else "[127.0.0.1]"
 
 
-def _addresses(setting: str, written: tuple[str, ...]) -> list[Address]:
-    """Addresses of the settings, one in each text, as `ann@example.org` or `Ann <ann@example.org>`."""
+def addresses_of(setting: str, written: tuple[str, ...]) -> list[Address]:
+    """Addresses of the settings, one in each text, as `ann@example.org` or `Ann <ann@example.org>`.
+
+    Raises:
+        DeliveryError: a text is no address, or more than one.
+    """
     found: list[Address] = []
     for text in written:
         header: Any = SMTP.header_factory("To", text)
@@ -184,6 +188,8 @@ def text_of(message: Message) -> str:
         ]
     else:
         parts += [f"{shown.line}\n{shown.link}" for shown in message.events]
+        parts += [f"{how_many}:\n{link}" for how_many, link in message.pages]
+    parts += [message.remark] if message.remark else []
     return "\n\n".join(parts) + "\n"
 
 
@@ -194,7 +200,10 @@ def html_of(message: Message, picture_id: str) -> str:
         parts += [_event_html(shown) for shown in message.events]
     elif message.events:
         lines = (f'<li><a href="{escape(shown.link)}">{escape(shown.line)}</a></li>' for shown in message.events)
-        parts.append(f"<ul>{''.join(lines)}</ul>")
+        pages = (f'<li><a href="{escape(link)}">{escape(how_many)}</a></li>' for how_many, link in message.pages)
+        parts.append(f"<ul>{''.join((*lines, *pages))}</ul>")
+    if message.remark:
+        parts.append(f"<p>{escape(message.remark)}</p>")
     if message.picture is not None:
         parts.append(f'<p><img src="cid:{escape(picture_id)}" alt="keyframe" style="max-width:100%"></p>')
     return f"<!DOCTYPE html><html><body>{''.join(parts)}</body></html>\n"

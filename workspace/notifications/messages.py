@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -15,11 +15,15 @@ from infra.site import Site
 from lake.keys import short_hash
 from workspace.event_files import EventRow
 from workspace.notifications.base import Message, ShownEvent, plain
+from workspace.notifications.pending import in_time, order_of
 
 MOST_PICTURE_BYTES = 2_000_000
 JPEG_BEGINS = b"\xff\xd8\xff"
 MOST_NAMED = 5
 """Alarms that the subject of a digest names."""
+MOST_LISTED = 100
+"""Events of a digest with a line of their own: servers refuse messages of megabytes, and nobody reads them."""
+NO_PICTURE = "It comes without its picture, which is not published."
 
 
 def event_message(site: Site, channel: str, event: EventRow) -> Message:
@@ -30,12 +34,20 @@ def event_message(site: Site, channel: str, event: EventRow) -> Message:
     subject = f"Alarm {plain(event.head)}: {plain(event.camera)}, {begins}"
     intro = f"{plain(settings.site.name)}: camera {plain(event.camera)} raised the alarm {plain(event.head)}."
     picture = keyframe(site, event) if settings.notifications.keyframes else None
-    name = event_message_id(channel, event)
-    return Message(name, "event", plain(settings.site.name), plain(subject, 300), intro, (shown,), picture)
+    return Message(
+        event_message_id(channel, event),
+        "event",
+        plain(settings.site.name),
+        plain(subject, 300),
+        intro,
+        (shown,),
+        picture,
+        remark=NO_PICTURE if lacks_picture(site, event) else "",
+    )
 
 
 def digest_message(site: Site, message_id: str, events: Sequence[EventRow]) -> Message:
-    """The message that tells several events at once."""
+    """The message that tells several events at once: the highest of each camera's day in words, all others by number."""
     settings = site.settings
     counts = Counter(plain(event.head) for event in events)
     named = [f"{name} ({count})" for name, count in counts.most_common(MOST_NAMED)]
@@ -45,8 +57,13 @@ def digest_message(site: Site, message_id: str, events: Sequence[EventRow]) -> M
         f"{plain(settings.site.name)}: {len(events)} alarms together, beyond the {settings.notifications.most_per_hour} "
         "messages that this channel sends in an hour."
     )
-    shown = tuple(show(event, settings) for event in events)
-    return Message(message_id, "digest", plain(settings.site.name), plain(subject, 300), intro, shown)
+    ranked = sorted(events, key=order_of)
+    shown = tuple(show(event, settings) for event in in_time(ranked[:MOST_LISTED]))
+    rest = tuple(ranked[MOST_LISTED:])
+    name = plain(settings.site.name)
+    return Message(
+        message_id, "digest", name, plain(subject, 300), intro, shown, more=rest, pages=_pages(rest, settings)
+    )
 
 
 def test_message(settings: Settings, channel: str) -> Message:
@@ -66,12 +83,31 @@ def digest_message_id(channel: str, events: Sequence[EventRow]) -> str:
     return short_hash(["digest", channel, *sorted(event.event_id for event in events)])
 
 
+def _pages(events: Sequence[EventRow], settings: Settings) -> tuple[tuple[str, str], ...]:
+    """(How many events, address of the page that lists them), one for each page."""
+    counts = Counter(_address(event, settings, {}) for event in events)
+    return tuple((f"{count} more", address) for address, count in sorted(counts.items()))
+
+
+def _address(event: EventRow, settings: Settings, asked: Mapping[str, str]) -> str:
+    """Address of the page of an event; that of anomalies shows one campaign at a time, so it is told which."""
+    page = "alarms"
+    if event.head == settings.novelty.name:
+        page, asked = "anomalies", {**asked, "campaign": event.campaign}
+    query = "&".join(f"{name}={_quoted(value)}" for name, value in asked.items())
+    return f"{settings.notifications.link.rstrip('/')}/{page}{'?' if query else ''}{query}"
+
+
+def _quoted(text: str) -> str:
+    # Names of folders may hold half of a character pair, which no address can.
+    return quote(text, safe="", errors="replace")
+
+
 def show(event: EventRow, settings: Settings) -> ShownEvent:
     """An event in words and as plain values."""
     zone = settings.zone
     is_novelty = event.head == settings.novelty.name
-    page = "anomalies" if is_novelty else "alarms"
-    link = f"{settings.notifications.link.rstrip('/')}/{page}?event={quote(event.event_id, safe='')}"
+    link = _address(event, settings, {"event": event.event_id})
     region = "whole picture" if event.region == WHOLE.name else plain(event.region)
     begins, ends, peak = (moment.astimezone(zone) for moment in (event.started_at, event.ended_at, event.peak_at))
     length_s = (event.ended_at - event.started_at) / timedelta(seconds=1)
@@ -125,11 +161,8 @@ def _clock(event: EventRow, zone: ZoneInfo) -> str:
 
 def keyframe(site: Site, event: EventRow) -> bytes | None:
     """The event's published picture as JPEG; None where there is none, or one too large to send."""
-    if not event.keyframe:
-        return None
-    path = Path(os.path.normpath(site.root / event.keyframe))
-    # The name stands in the lake, which others may write: nothing but what was published leaves the machine.
-    if not path.is_relative_to(site.published_folder):
+    path = _picture_path(site, event)
+    if path is None:
         return None
     try:
         if path.stat().st_size > MOST_PICTURE_BYTES:
@@ -138,3 +171,18 @@ def keyframe(site: Site, event: EventRow) -> bytes | None:
     except OSError:
         return None
     return content if content.startswith(JPEG_BEGINS) else None
+
+
+def lacks_picture(site: Site, event: EventRow) -> bool:
+    """Whether the message of an event is to carry a picture that is not published, or not yet."""
+    path = _picture_path(site, event) if site.settings.notifications.keyframes else None
+    return path is not None and not path.is_file()
+
+
+def _picture_path(site: Site, event: EventRow) -> Path | None:
+    """Where the event's picture is published, or will be; None where it has none."""
+    if not event.keyframe:
+        return None
+    path = Path(os.path.normpath(site.root / event.keyframe))
+    # The name stands in the lake, which others may write: nothing but what was published leaves the machine.
+    return path if path.is_relative_to(site.published_folder) else None

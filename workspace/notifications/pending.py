@@ -1,11 +1,13 @@
 """Which events are to be told on a channel, and in which messages."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from infra.errors import ConfigurationError
 from lake.deliveries import Delivery, ToldEvent, deliveries_now
 from workspace.event_files import EventFilter, EventRow, read_events
+from workspace.known_recordings import KnownRecordings
 from workspace.opened import Workspace
 from workspace.verdicts import verdicts_now
 
@@ -37,9 +39,37 @@ def told_event(event: EventRow) -> ToldEvent:
     )
 
 
+def remembered_event(event: EventRow, known: KnownRecordings) -> ToldEvent:
+    """An event as a new delivery remembers it: with its place in its recording, where that is known."""
+    told, began_at = told_event(event), _began_at(event.recording_id, known)
+    return told if began_at is None else told.recorded_in(event.recording_id, began_at)
+
+
+def told_now(workspace: Workspace, known: KnownRecordings) -> list[Delivery]:
+    """The deliveries that count, in order of `deliveries_now`; their events' times are those of the clocks as they are now.
+
+    Correcting a camera's `clock_offset_s` moves all that it recorded, and what was told of it stays told.
+    """
+    found = deliveries_now(workspace.ledger)
+    return [replace(delivery, event=by_clock(delivery.event, known)) for delivery in found]
+
+
+def by_clock(told: ToldEvent, known: KnownRecordings) -> ToldEvent:
+    """What was told, its times by its camera's clock as it is now."""
+    began_at = _began_at(told.recording_id, known)
+    return told if began_at is None else told.by_clock(began_at)
+
+
+def _began_at(recording_id: str, known: KnownRecordings) -> datetime | None:
+    try:
+        return known.by_id(recording_id).started_at
+    except ConfigurationError:
+        return None  # no recording is remembered, or nothing is known of it: true time alone tells what is the same
+
+
 def pending(workspace: Workspace, channel: str) -> list[EventRow]:
     """The events that are to be told on a channel, in the order in which they are."""
-    return untold(events_to_tell(workspace), deliveries_now(workspace.ledger), channel)
+    return untold(events_to_tell(workspace), told_now(workspace, KnownRecordings(workspace.ledger)), channel)
 
 
 def events_to_tell(workspace: Workspace) -> list[EventRow]:
@@ -74,7 +104,7 @@ def untold(events: Sequence[EventRow], deliveries: Sequence[Delivery], channel: 
         if delivery.channel == channel and delivery.status in TOLD:
             remember(delivery.event)
     found: list[EventRow] = []
-    for event in sorted(events, key=_order):
+    for event in sorted(events, key=order_of):
         told = told_event(event)
         if told.event_id not in ids and not any(other.is_same(told) for other in scenes.get(told.scene, ())):
             remember(told)
@@ -82,7 +112,8 @@ def untold(events: Sequence[EventRow], deliveries: Sequence[Delivery], channel: 
     return found
 
 
-def _order(event: EventRow) -> tuple[float, datetime, str, str, str, str, str]:
+def order_of(event: EventRow) -> tuple[float, datetime, str, str, str, str, str]:
+    """What events are sorted by to have the highest of each camera's day first."""
     rank = float("inf") if event.rank is None else event.rank
     return rank, event.started_at, event.head, event.campaign, event.camera, event.region, event.event_id
 
@@ -109,7 +140,7 @@ def plan_messages(
         again = [event for event in left if told_event(event).is_same(delivery.event)]
         begun[delivery.message_id] += again
         left = [event for event in left if event not in again]
-    digests = [(name, _in_time(held)) for name, held in begun.items() if held]
+    digests = [(name, in_time(held)) for name, held in begun.items() if held]
     resumed, late = digests[:room], [event for _, held in digests[room:] for event in held]
     room -= len(resumed)
     if len(left) <= room:
@@ -118,8 +149,9 @@ def plan_messages(
         singles, digest, waiting = left[: room - 1], left[room - 1 :], late
     else:
         singles, digest, waiting = [], [], [*late, *left]
-    return MessagePlan(tuple(resumed), tuple(singles), _in_time(digest), _in_time(waiting))
+    return MessagePlan(tuple(resumed), tuple(singles), in_time(digest), in_time(waiting))
 
 
-def _in_time(events: Sequence[EventRow]) -> tuple[EventRow, ...]:
-    return tuple(sorted(events, key=lambda event: (event.started_at, *_order(event))))
+def in_time(events: Sequence[EventRow]) -> tuple[EventRow, ...]:
+    """Events in order of time."""
+    return tuple(sorted(events, key=lambda event: (event.started_at, *order_of(event))))

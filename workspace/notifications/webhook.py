@@ -68,9 +68,9 @@ class WebhookChannel:
                 ) as client,
                 client.stream("POST", self._table.url, content=body, headers=headers) as answer,
             ):
-                code, after_s = answer.status_code, retry_after_s(answer.headers.get("Retry-After"), datetime.now(UTC))
+                code, come_back = answer.status_code, answer.headers.get("Retry-After")
         if not 200 <= code < 300:
-            raise _refused(where, code, after_s)
+            raise _refused(where, code, retry_after_s(come_back, datetime.now(UTC)))
         return ()
 
     def _where(self) -> str:
@@ -138,7 +138,7 @@ def retry_after_s(told: str | None, now: datetime) -> float | None:
         return None
     if told.strip().isdecimal():
         return float(told)
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):
         moment = parsedate_to_datetime(told)
         return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
     return None
@@ -155,12 +155,21 @@ def body_of(message: Message) -> bytes:
         "id": message.message_id,
         "kind": message.kind,
         "site": message.site,
-        "text": "\n".join((message.subject, *(f"{shown.line} {shown.link}" for shown in message.events))),
+        "text": "\n".join(_lines(message)),
         "events": [shown.told for shown in message.events],
+        "more": len(message.more),
         "keyframe": None if message.picture is None else _told_picture(message.picture),
     }
     # JSON holds half of a character pair that UTF-8 does not; names of files may have one.
     return json.dumps(told, ensure_ascii=True, sort_keys=True, allow_nan=False).encode("ascii")
+
+
+def _lines(message: Message) -> Iterator[str]:
+    yield message.subject
+    yield from (f"{shown.line} {shown.link}" for shown in message.events)
+    yield from (f"{how_many}: {link}" for how_many, link in message.pages)
+    if message.remark:
+        yield message.remark
 
 
 def _told_picture(picture: bytes) -> dict[str, str]:

@@ -309,6 +309,18 @@ def test_cross_validation_scores_every_clip_by_a_head_that_has_not_seen_it() -> 
     by_hand = fit_head(QUICK, samples.of(kept), seed=1)
     assert np.array_equal(score_clips(by_hand.head, samples.of(held)), out.scores[held])
     assert np.array_equal(by_hand.scores, out.inner[0, kept])
+    of_held = np.isin(samples.clip, held)
+    assert np.array_equal(by_hand.head.probabilities(samples.vectors[of_held]), out.window_scores[of_held])
+
+
+def test_the_windows_of_a_clip_are_scored_by_its_fold_and_its_score_is_their_mean() -> None:
+    samples = made_samples(clips=24, windows=3, classes=2)
+    order = np.random.default_rng(1).permutation(len(samples.clip))  # windows of a clip need not stand together
+    mixed = replace(samples, vectors=samples.vectors[order], clip=samples.clip[order])
+    out = cross_validate(QUICK, mixed, folds=3)
+    assert out.window_scores.shape == (72, 2) and out.window_scores.dtype == np.float32
+    means = [out.window_scores[mixed.clip == number].mean(axis=0) for number in range(24)]
+    assert out.scores == pytest.approx(np.array(means), abs=1e-6)
 
 
 def test_labels_without_a_reason_are_not_told_apart_in_held_out_clips() -> None:

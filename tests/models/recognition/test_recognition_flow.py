@@ -56,6 +56,15 @@ def test_one_view_lies_in_the_middle_and_ten_reach_from_end_to_end() -> None:
     assert np.ptp(np.diff(views[:, 0])) <= 1
 
 
+@pytest.mark.parametrize("clips", [1, 2, 3, 10])
+def test_views_begin_where_pyslowfasts_do_with_offset_sampling(clips: int) -> None:
+    """Reference: its `get_start_end_idx` with `use_offset`, in microseconds instead of pictures."""
+    room = 10_000_000 - SLOWFAST.length_us
+    starts = RecognitionFlow(clips=clips).times_us(10_000_000)[:, 0]
+    wanted = [room // 2] if clips == 1 else [number * (room // (clips - 1)) for number in range(clips)]
+    assert np.abs(starts - wanted).max() <= clips
+
+
 def test_behind_the_end_of_a_short_clip_its_last_picture_stands() -> None:
     (row,) = pictures_at(frames_at(30, 20), SLOWFAST.times_us(666_667))
     assert row.tolist() == [*range(0, 20, 2), *([19] * 22)]
