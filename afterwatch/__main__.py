@@ -12,6 +12,9 @@ import typer
 from afterwatch import campaigns, evaluate, events, fit, labels, lake_verbs, models, night, notifying, search, serving
 from infra.errors import AfterwatchError
 
+STOPPED = 130
+STOPPED_WORDS = "stopped; what was finished is kept, and the next run goes on from there"
+
 app = typer.Typer(
     name="afterwatch",
     help="Process recorded surveillance campaigns overnight; review them by day.",
@@ -29,13 +32,22 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         code = app(args=arguments, standalone_mode=False)
+        if code == STOPPED:  # typer makes it of Ctrl-C
+            _fail(STOPPED_WORDS, STOPPED, arguments)
         sys.exit(code if isinstance(code, int) else 0)
     except AfterwatchError as error:
         _fail(str(error), error.exit_code, arguments)
     except typer.Exit as leaving:
+        if leaving.exit_code == STOPPED:
+            _fail(STOPPED_WORDS, STOPPED, arguments)
         sys.exit(leaving.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("stopped; what was finished is kept, and the next run goes on from there", 130, arguments)
+        _fail(STOPPED_WORDS, STOPPED, arguments)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        _fail(f"{named}{error.strerror or error}; free space, grant access or name another place", 1, arguments)
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")) and hasattr(error, "format_message"):
             _fail(error.format_message(), 2, arguments)

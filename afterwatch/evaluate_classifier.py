@@ -105,6 +105,7 @@ def classifier(
     from workspace.clip_sets.sources import with_sources
     from workspace.finetuning import unseen_part
 
+    _check_out(out, name)
     head = head_settings(
         published=published,
         hidden=hidden,
@@ -136,6 +137,25 @@ def classifier(
         called = data.expanduser().resolve().name
         report = run_classification(called, clip_set, combinations, settings, cache=cache, progress=progress)
     _tell(context, report, out, name, as_json)
+
+
+def _check_out(out: Path | None, name: str) -> None:
+    """See before anything is decoded that what comes out can be kept."""
+    from infra.errors import ConfigurationError
+    from infra.table import NAME as PLAIN
+
+    if not PLAIN.fullmatch(name):
+        raise ConfigurationError(
+            f'--name "{name}" cannot name files: begin with a letter or a digit and go on with letters, digits, space, '
+            '".", "_" and "-"'
+        )
+    if out is not None:
+        if out.exists() and not out.is_dir():
+            raise ConfigurationError(f"--out {out} is a file; name a folder")
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"--out {out} cannot be made ({error.strerror}); name another folder") from None
 
 
 def _combinations(site: Path, said: Sequence[str]) -> "list[list[Encoder]]":
@@ -193,7 +213,6 @@ def _tell(context: typer.Context, report: "ClassificationReport", out: Path | No
             f"{name}-scores.csv": scores_to_csv(report).encode(),
             figure: curves_figure(report),
         }
-        out.mkdir(parents=True, exist_ok=True)
         for file, content in files.items():
             write_bytes(out / file, content)
     if as_json:

@@ -41,6 +41,7 @@ def register(app: typer.Typer) -> None:
 
 def list_models(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
     """List the heads that were fitted, by kind, name and version."""
+    from infra.errors import LakeError
     from lake.promotions import in_service
     from workspace.opened import Workspace
     from workspace.serving import SERVING
@@ -49,7 +50,10 @@ def list_models(site: SiteOption = Path("."), as_json: JsonOption = False) -> No
     serving = {kind: in_service(workspace.ledger, kind) for kind in SERVING}
     rows = []
     for kind, name, version in workspace.registry.versions():
-        card = workspace.registry.card(kind, name, version)
+        try:
+            card = workspace.registry.card(kind, name, version)
+        except LakeError as error:  # the others are to be seen all the same
+            card = {"usable": False, "remark": str(error)}
         state = "" if kind not in SERVING else "in service" if serving[kind].get(name) == version else "candidate"
         rows.append(
             {
@@ -75,7 +79,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Tell what a model is: its card, how well it does, and, of a classifier, what each threshold comes to."""
-    from infra.errors import UnknownNameError
+    from infra.errors import LakeError, UnknownNameError
     from workspace.classifiers import KIND, FoundClassifier
     from workspace.opened import Workspace
     from workspace.serving import model_named
@@ -95,7 +99,10 @@ def show(
         "card": card,
     }
     if model.kind == KIND:
-        told["classes"] = _swept(workspace, FoundClassifier(name, chosen, card))
+        try:
+            told["classes"] = _swept(workspace, FoundClassifier(name, chosen, card))
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise LakeError(f"classifier {name} {chosen} is damaged ({error!r}); fit it again") from None
     if as_json:
         print_json(told)
         return

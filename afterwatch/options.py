@@ -64,13 +64,21 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title:
     """Rows for people; numbers to the right."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(
+        title=None if title is None else Text(title),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+    )
     for position, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[position], int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_plain(value) for value in row))
+        # Names come from folders and files of others: brackets in them are no markup.
+        table.add_row(*(Text(_plain(value)) for value in row))
     console = Console(width=None if sys.stdout.isatty() else 200)
     console.print(table)
 

@@ -7,7 +7,7 @@ probabilities of another are on a scale of their own.
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from infra.errors import ConfigurationError
+from infra.errors import ConfigurationError, LakeError
 from infra.table import NAME
 from lake.current import statements_now
 from lake.ledger import Ledger, Statement
@@ -73,20 +73,34 @@ def take_back_operating_point(ledger: Ledger, classifier: str, version: str, cla
 
 
 def operating_points_now(ledger: Ledger) -> dict[tuple[str, str, str], OperatingPoint]:
-    """The operating points that count, by classifier, version and class; those taken back are absent."""
+    """The operating points that count, by classifier, version and class; those taken back are absent.
+
+    A key that does not name a classifier, a version and a class is about none, and is passed over.
+
+    Raises:
+        LakeError: what counts of a class is no operating point, as rows written by hand may not be.
+    """
     found = {}
     for row in statements_now(ledger, TABLE):
-        classifier, version, class_name = row["key"].split("/", 2)
-        value = row["value"]
-        found[classifier, version, class_name] = OperatingPoint(
-            classifier,
-            version,
-            class_name,
-            float(value["threshold"]),
-            value["criterion"],
-            row["author"],
-            row["said_at"],
-        )
+        names = row["key"].split("/", 2)
+        if len(names) < 3 or not all(names):
+            continue
+        classifier, version, class_name = names
+        try:
+            found[classifier, version, class_name] = OperatingPoint(
+                classifier,
+                version,
+                class_name,
+                float(row["value"]["threshold"]),
+                str(row["value"]["criterion"]),
+                row["author"],
+                row["said_at"],
+            )
+        except (ConfigurationError, KeyError, TypeError, ValueError):
+            raise LakeError(
+                f"the ledger {TABLE} says {row['value']!r} of {row['key']}, which is no threshold; say it again with "
+                f'"afterwatch models threshold {classifier} --version {version} --class {class_name} --at …"'
+            ) from None
     return found
 
 

@@ -1,5 +1,6 @@
 """Which version of a head is in service: said by people, append-only; the newest word on a head counts."""
 
+from infra.errors import LakeError
 from lake.current import statements_now
 from lake.ledger import Ledger, Statement
 
@@ -29,11 +30,21 @@ def retire(ledger: Ledger, kind: str, name: str, author: str, camera: str) -> No
 
 
 def in_service(ledger: Ledger, kind: str, camera: str | None = None) -> dict[str, str]:
-    """Version in service of each head of a kind, by name; of one camera's heads where one is named."""
-    return {
-        row["key"].split("/", 1)[1]: row["value"]["version"]
-        for row in statements_now(ledger, TABLE)
-        if row["key"].startswith(f"{kind}/")
-        and camera in (None, row["camera"])
-        and row["value"].get("state") == PROMOTED
-    }
+    """Version in service of each head of a kind, by name; of one camera's heads where one is named.
+
+    Raises:
+        LakeError: what counts of a head is no promotion, as rows written by hand may not be.
+    """
+    serving = {}
+    for row in statements_now(ledger, TABLE):
+        if not row["key"].startswith(f"{kind}/") or camera not in (None, row["camera"]):
+            continue
+        value, name = row["value"], row["key"].split("/", 1)[1]
+        if not isinstance(value, dict) or not isinstance(value.get("version"), str):
+            raise LakeError(
+                f'the ledger {TABLE} says {value!r} of {row["key"]}, which names no version; say it again with "afterwatch '
+                f'models promote {name} VERSION"'
+            )
+        if value.get("state") == PROMOTED:
+            serving[name] = value["version"]
+    return serving

@@ -73,7 +73,7 @@ class Registry:
             raise LakeError(
                 f'there is no {kind} model {name} {version}; list them with "afterwatch models list"'
             ) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise LakeError(f"{folder} is damaged ({error}); delete it and run again") from None
         if not isinstance(card, dict):
             raise LakeError(f"{folder} is damaged (its card is no object); delete it and run again")

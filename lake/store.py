@@ -99,7 +99,8 @@ class Store:
         self.write_bytes(path, buffer.getvalue())
 
     def read_table(self, path: str, columns: list[str] | None = None) -> pa.Table:
-        return pq.read_table(io.BytesIO(self.read_bytes(path)), columns=columns)
+        # Not buffered ahead: a thread of Arrow that still holds Python's memory when the process ends aborts it.
+        return pq.ParquetFile(io.BytesIO(self.read_bytes(path)), pre_buffer=False).read(columns=columns)
 
 
 def _write_local(target: Path, content: bytes) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from infra.errors import ConfigurationError
 from infra.table import NAME
 from lake.keys import short_hash
-from lake.promotions import promote
+from lake.promotions import in_service, promote
 from models.arrays import Arrays, prefixed
 from models.heads.classifier import ClassifierSettings
 from models.heads.classifier_samples import ClassifierSamples, fold_numbers
@@ -246,7 +246,8 @@ def _kept(
     if first:
         promote(workspace.ledger, KIND, name, version, author, EVERY_CAMERA)
     kept = workspace.registry.card(KIND, name, version)
-    return FittedClassifier(name, version, kept, first, seconds_per_epoch)
+    serves = in_service(workspace.ledger, KIND).get(name) == version
+    return FittedClassifier(name, version, kept, serves, seconds_per_epoch)
 
 
 def _data_told(folder: str, windows: ClipWindows, samples: ClassifierSamples) -> dict[str, Any]:

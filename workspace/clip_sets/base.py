@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -154,11 +154,17 @@ def read_clips(
     Raises:
         ConfigurationError: fewer than two classes have a clip that can be read.
     """
-    found = sorted(candidates, key=lambda one: one.name)
+    # A name that is no UTF-8 is told with its bytes escaped; the path is as it was.
+    named = (replace(one, name=one.name.encode("utf-8", "backslashreplace").decode()) for one in candidates)
+    found = sorted(named, key=lambda one: one.name)
     clips: list[LabelledClip] = []
     problems = list(left_out)
     same: dict[str, list[Candidate]] = {}
     for number, one in enumerate(found, start=1):
+        if not one.path.is_file():  # a pipe would be waited for without end
+            problems.append(f"{one.name}: no file that can be read")
+            progress("clips", number, len(found))
+            continue
         try:
             content = content_hash(one.path)
             if content not in same:
