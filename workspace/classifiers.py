@@ -115,9 +115,18 @@ def versions_of(workspace: Workspace, name: str, kind: str = KIND) -> list[str]:
 
 
 def load_head(workspace: Workspace, found: FoundClassifier) -> ClassifierHead:
-    """The head of a classifier."""
+    """The head of a classifier.
+
+    Raises:
+        LakeError: there is none, or its arrays are not those of a head.
+    """
     _, arrays = workspace.registry.load(KIND, found.name, found.version)
-    return ClassifierHead.from_arrays(part("head", arrays))
+    try:
+        return ClassifierHead.from_arrays(part("head", arrays))
+    except (KeyError, IndexError, ValueError) as error:
+        raise LakeError(
+            f"the arrays of classifier {found.name} {found.version} are damaged ({error!r}); fit it again"
+        ) from None
 
 
 def sweep_of(workspace: Workspace, found: FoundClassifier, class_name: str) -> Sweep:
@@ -125,10 +134,16 @@ def sweep_of(workspace: Workspace, found: FoundClassifier, class_name: str) -> S
 
     Raises:
         UnknownNameError: it has no such class.
+        LakeError: its out-of-fold scores are not there, or not those of its classes.
     """
     column = found.classes.index(found.class_named(class_name))
     _, arrays = workspace.registry.load(KIND, found.name, found.version)
-    return sweep(arrays["fold.truth"][:, column].astype(np.bool_), arrays["fold.scores"][:, column])
+    try:
+        return sweep(arrays["fold.truth"][:, column].astype(np.bool_), arrays["fold.scores"][:, column])
+    except (KeyError, IndexError, ValueError) as error:
+        raise LakeError(
+            f"the scores of classifier {found.name} {found.version} are damaged ({error!r}); fit it again"
+        ) from None
 
 
 def threshold_of(workspace: Workspace, found: FoundClassifier, class_name: str) -> OperatingPoint:

@@ -110,6 +110,8 @@ class ClassifierHead:
             raise ValueError(f"a head has at least one class, each of another name, got {self.classes}")
         if self.offset.ndim != 1 or self.offset.shape != self.scale.shape or not (self.scale > 0).all():
             raise ValueError("offset and scale are (D,), and scale is above 0")
+        if not self.layers or any(weight.ndim != 3 or bias.ndim != 2 for weight, bias in self.layers):
+            raise ValueError("weights are (members, in, out) and biases (members, out), one layer at least")
         widths = [len(self.offset), *(weight.shape[2] for weight, _ in self.layers)]
         fits = [
             weight.shape == (self.members, into, out) and bias.shape == (self.members, out)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -300,3 +301,19 @@ def test_snippets_that_would_not_fit_the_disk_are_refused_before_a_clip_is_decod
         finetune_encoder(
             workspace, "mine", "clips", many, ("fight",), spec, None, FinetuningSettings(), device="cpu", author="ada"
         )
+
+
+@pytest.mark.parametrize("lost", ["head.layer0.bias", "head.offset", "head.classes", "fold.scores", "fold.truth"])
+def test_arrays_that_are_no_head_are_named(workspace: Workspace, fitted: FittedClassifier, lost: str) -> None:
+    card, arrays = workspace.registry.load(KIND, fitted.name, fitted.version)
+    for version, changed in (("gone", {}), ("misshapen", {lost: np.zeros((1, 0), np.float32)})):
+        left = {name: value for name, value in arrays.items() if name != lost}
+        workspace.registry.save(KIND, fitted.name, version, card, {**left, **changed})
+        found = find_classifier(workspace, fitted.name, version)
+        read = (
+            partial(sweep_of, workspace, found, "fight")
+            if lost.startswith("fold")
+            else partial(load_head, workspace, found)
+        )
+        with pytest.raises(LakeError, match=r"damaged .*; fit it again"):
+            read()
