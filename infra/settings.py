@@ -193,12 +193,23 @@ class WeightsOfScores(Table):
 class SummaryTable(Table):
     """What is shown of a camera's day."""
 
+    segmentation: Literal["fixed", "change_points"] = "fixed"
+    """Segments of equal length, or from one change of what the camera sees to the next (kernel temporal segmentation)."""
     segment_s: Seconds = 4.0
+    """Length of a segment; between change points, that of the shortest."""
+    longest_s: Seconds = 20.0
+    """Longest segment between change points; what is longer is cut evenly."""
+    cuts: Literal["all"] | tuple[str, ...] = ()
+    """Cameras whose recordings have cuts, as a switcher or an editor makes them: no segment goes across one."""
     encoder: str = "handcrafted/appearance"
-    """Frame encoder that tells how memorable and how alike segments are."""
+    """Frame encoder that tells how memorable and how alike segments are, and where they change."""
+    anomaly: tuple[str, ...] = ()
+    """Heads whose scores make a segment anomalous: that of [novelty], and names of [[alarms]]; none: that of [novelty]."""
     budget_s: Seconds = 60.0
     similarity_limit: Annotated[float, Field(gt=0, le=1)] = 0.9
     """Cosine, after the camera's usual picture is subtracted, above which two segments show the same."""
+    digest_s: Seconds = 180.0
+    """Longest digest of all cameras of a day."""
     keyframes: Annotated[int, Field(ge=1)] = 12
     proxy_width: Annotated[int, Field(ge=64)] = 640
     proxy_rate_hz: Hz = 12.5
@@ -208,6 +219,17 @@ class SummaryTable(Table):
     proxy_longest_s: Seconds = 60.0
     """Most of an event that its proxy shows, around the peak."""
     weights: WeightsOfScores = WeightsOfScores()
+    """The weights `settings`, in use where no weight set was put into service."""
+
+    def has_cuts(self, camera: str) -> bool:
+        """Whether a camera's recordings may have cuts."""
+        return self.cuts == "all" or camera in self.cuts
+
+    @model_validator(mode="after")
+    def _lengths(self) -> "SummaryTable":
+        if self.longest_s < self.segment_s:
+            raise ValueError(f"longest_s is at least segment_s ({self.segment_s:g}), got {self.longest_s:g}")
+        return self
 
 
 class ScheduleTable(Table):
@@ -286,6 +308,9 @@ class Settings(Table):
         heads = [self.novelty.name, *(alarm.name for alarm in self.alarms)]
         if len(set(heads)) < len(heads):
             raise ValueError(f"alarms: each of [[alarms]] and [novelty] has a name of its own, got {', '.join(heads)}")
+        for name in self.summary.anomaly:
+            if name not in heads:
+                raise UnknownNameError("head of [summary] anomaly, neither [novelty] nor of [[alarms]]", name, heads)
         return self
 
     def sampling_of(self, camera: str) -> EveryNth | AtRate | KeyFrames:

@@ -31,6 +31,7 @@ DATA_TABLES = (
     "standards",
     "unusual",
     "segments",
+    "summaries",
 )
 
 

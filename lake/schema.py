@@ -12,6 +12,7 @@ from infra.errors import UnknownNameError
 
 MOMENT = pa.timestamp("us", tz="UTC")
 VECTOR = "vector"
+LOOK, LOOK_VALUES = "look", 64
 
 _PLACE: list[tuple[str, pa.DataType, str]] = [
     ("campaign", pa.string(), "name of the campaign"),
@@ -235,19 +236,58 @@ TABLES = {
             ("from_us", pa.int64(), ""),
             ("to_us", pa.int64(), ""),
             ("taken_at", MOMENT, "true time of `from_us`"),
-            ("anomaly", pa.float32(), "0 to 1, scaled over the camera's day; likewise the next three"),
-            ("memorability", pa.float32(), "1 − mean cosine to the camera's nearest normals"),
-            ("entropy", pa.float32(), "of the grey histogram"),
-            ("dynamics", pa.float32(), "mean motion"),
-            ("score", pa.float32(), "their weighted mean"),
-            ("keyframe_us", pa.int64(), "time of the picture that stands for it"),
-            ("chosen", pa.string(), "why it is in the summary; empty where it is not"),
+            ("begins_at", pa.string(), "what it begins at: recording, length, change or cut"),
+            (
+                "surprise",
+                pa.float32(),
+                "highest −log10 of how often a normal score is as high, over the heads of `[summary] anomaly`; null where none "
+                "scored",
+            ),
+            (
+                "distinctiveness",
+                pa.float32(),
+                "1 − mean cosine to the camera's nearest normals; null where there are none",
+            ),
+            ("entropy_bits", pa.float32(), "mean Shannon entropy of the grey histogram"),
+            ("motion", pa.float32(), "mean motion in grey levels; null where no picture has one"),
+            (
+                "anomaly",
+                pa.float32(),
+                "`surprise`, 0 to 1, robustly scaled over the camera's reference days and this one; likewise the next three",
+            ),
+            ("memorability", pa.float32(), "`distinctiveness`, scaled"),
+            ("entropy", pa.float32(), "`entropy_bits`, scaled"),
+            ("dynamics", pa.float32(), "`motion`, scaled"),
+            ("probability", pa.float32(), "highest probability of those heads; null where none scored"),
+            ("keyframe_us", pa.int64(), "time of the picture that stands for it; null where all are black or blurred"),
+            (
+                LOOK,
+                pa.list_(pa.float16(), LOOK_VALUES),
+                "direction in which its pictures differ from the camera's usual one; nan where it has no embedding",
+            ),
+        ),
+        _table(
+            "summaries",
+            "segment of the day's summary",
+            ("recording_id", pa.string(), ""),
+            ("segment", pa.int32(), "its number in its recording, as in `segments`"),
+            ("from_us", pa.int64(), ""),
+            ("to_us", pa.int64(), ""),
+            ("taken_at", MOMENT, "true time of `from_us`"),
+            ("score", pa.float32(), "weighted mean of anomaly, memorability, entropy and dynamics"),
+            ("reason", pa.string(), "the event it is shown for, as head and rank, or score"),
+            ("event_id", pa.string(), "of that event; empty where it is shown for its score"),
+            ("weights", pa.string(), "weight set in use: settings, or name/version"),
         ),
         _table(
             "runs",
             "step of a run; the newest finished row of step, place and scope says which files count",
             ("run_id", pa.string(), ""),
-            ("step", pa.string(), "ingest, embed, health, fit, score, retrieve, classify, summarise, publish or night"),
+            (
+                "step",
+                pa.string(),
+                "ingest, embed, health, fit, score, retrieve, classify, segment, summarise, publish, digest or night",
+            ),
             ("scope", pa.string(), "what of the day: frames, space/region, head"),
             ("key", pa.string(), "hash of everything that decides the outputs"),
             ("inputs", pa.list_(pa.string()), "keys of what it was made from"),
@@ -277,12 +317,22 @@ TABLES = {
                 ("thresholds", "where a person puts the threshold of a novelty head"),
                 ("operating_points", "where a person puts the threshold of a classifier's class"),
                 ("deliveries", "an event told by a channel of notifications"),
+                ("weight_sets", "a named set of weights of the summaries"),
             )
         ),
     )
 }
 
-STATEMENTS = ("labels", "regions", "reviews", "promotions", "thresholds", "operating_points", "deliveries")
+STATEMENTS = (
+    "labels",
+    "regions",
+    "reviews",
+    "promotions",
+    "thresholds",
+    "operating_points",
+    "deliveries",
+    "weight_sets",
+)
 
 
 def table(name: str) -> Table:
