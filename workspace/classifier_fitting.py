@@ -16,7 +16,7 @@ from lake.keys import short_hash
 from lake.promotions import in_service, promote
 from models.arrays import Arrays, prefixed
 from models.heads.classifier import ClassifierSettings
-from models.heads.classifier_samples import ClassifierSamples, fold_numbers
+from models.heads.classifier_samples import ClassifierSamples, fewest_sources, fold_numbers
 from models.heads.classifier_training import FOLDS, OutOfFold, cross_validate, train_classifier
 from models.sweep import F2, Confusion, Criterion, choose_inside, sweep
 from workspace.classifiers import EVERY_CAMERA, KIND
@@ -72,7 +72,10 @@ def unembedded(clip_set: ClipSet, classes: Sequence[str]) -> ClassifierSamples:
 
 def check_clips(clip_set: ClipSet, classes: Sequence[str], folds: int, seed: int) -> None:
     """Raise ConfigurationError where clips cannot be cross-validated, before they are embedded for nothing."""
-    fold_numbers(unembedded(clip_set, classes), folds, seed)
+    samples = unembedded(clip_set, classes)
+    fold = fold_numbers(samples, folds, seed)
+    for number in range(folds):
+        fewest_sources(samples.of(np.flatnonzero(fold != number)))
 
 
 def training_part(clip_set: ClipSet) -> ClipSet:

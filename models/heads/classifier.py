@@ -23,6 +23,10 @@ Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
 LIMIT = 10.0
 """Standard deviations beyond which a value counts as no farther: one that hardly moved in training would else, at its first
 stir, make a number that no layer was trained for."""
+MOST_HIDDEN, MOST_MEMBERS, MOST_EPOCHS, MOST_RATE = 65_536, 64, 100_000, 1e6
+"""Beyond these a number is a slip of the hand."""
+SEEDS = 2**32
+"""Seeds that NumPy's and scikit-learn's generators take."""
 BLOCK_ROWS = 4096
 """Rows put through the layers at once."""
 
@@ -61,17 +65,24 @@ class ClassifierSettings:
             raise ConfigurationError(
                 f"hidden, epochs, batch_size, members and patience are at least 1, got {self}; correct the value"
             )
+        for name, most, values in (
+            ("hidden", MOST_HIDDEN, self.hidden),
+            ("members", MOST_MEMBERS, (self.members,)),
+            ("epochs", MOST_EPOCHS, (self.epochs,)),
+        ):
+            if max(values, default=0) > most:
+                raise ConfigurationError(f"{name} is at most {most}, got {max(values)}; correct the value")
         if not 0 <= self.dropout < 1:
             raise ConfigurationError(f"dropout is a share from 0 to below 1, got {self.dropout}; correct the value")
-        if not 0 < self.learning_rate < np.inf or not 0 <= self.weight_decay < np.inf:
+        if not 0 < self.learning_rate <= MOST_RATE or not 0 <= self.weight_decay <= MOST_RATE:
             raise ConfigurationError(
-                f"learning_rate is above 0 and weight_decay not below, got {self.learning_rate} and "
-                f"{self.weight_decay}; correct the value"
+                f"learning_rate is above 0, weight_decay at least 0, and both at most {MOST_RATE:g}, got "
+                f"{self.learning_rate} and {self.weight_decay}; correct the value"
             )
         if self.class_weights not in get_args(ClassWeights):
             raise UnknownNameError("class weights", self.class_weights, get_args(ClassWeights))
-        if self.seed < 0:
-            raise ConfigurationError(f"seed is not negative, got {self.seed}; correct the value")
+        if not 0 <= self.seed < SEEDS:
+            raise ConfigurationError(f"seed is a number from 0 to {SEEDS - 1}, got {self.seed}; correct the value")
 
 
 PUBLISHED = ClassifierSettings(

@@ -7,13 +7,14 @@ import pytest
 from sklearn import metrics as reference
 
 from afterwatch.workspace_files import make_workspace
+from infra.errors import ConfigurationError
 from models.encoders.specs import describe
 from models.heads.classifier import ClassifierSettings
 from models.heads.classifier_samples import ClassifierSamples
 from models.heads.classifier_training import OutOfFold, clip_means
 from models.sweep import F2, sweep
 from tests.workspace.test_classifiers import clip_set
-from workspace.classifier_fitting import fit_classifier, metrics_of
+from workspace.classifier_fitting import check_clips, fit_classifier, metrics_of
 from workspace.classifiers import KIND
 from workspace.clip_vectors import ClipWindows, inputs_of
 from workspace.opened import Workspace
@@ -102,3 +103,11 @@ def test_clips_of_many_windows_raise_more_alarms_at_night_than_their_means_tell(
     assert told["night"]["recall"] >= told["recommended"]["recall"]
     assert told["night"]["false_positives"] > told["recommended"]["false_positives"]
     assert sweep(truth, arrays["fold.scores"][:, 0]).choose() == threshold
+
+
+def test_folds_that_would_leave_too_few_sources_to_train_on_are_refused_before_anything_is_embedded() -> None:
+    clips = clip_set(6)
+    classes = clips.alarm_classes(())
+    with pytest.raises(ConfigurationError, match="at least 3 source videos"):
+        check_clips(clips, classes, 2, 0)
+    check_clips(clip_set(30), clip_set(30).alarm_classes(()), 2, 0)

@@ -135,6 +135,10 @@ def test_layers_that_do_not_fit_are_refused() -> None:
         {"weight_decay": -1.0},
         {"class_weights": "many"},
         {"seed": -1},
+        {"seed": 2**32},
+        {"hidden": (99_999_999_999,)},
+        {"members": 1_000_000},
+        {"learning_rate": 1e30},
     ],
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
@@ -272,7 +276,7 @@ def test_a_value_that_never_moved_does_not_decide() -> None:
 
 def test_a_loss_that_is_not_finite_is_an_error() -> None:
     with pytest.raises(AfterwatchError, match="give a smaller one"):
-        train_classifier(replace(QUICK, learning_rate=1e30, epochs=30), made_samples())
+        train_classifier(replace(QUICK, learning_rate=1e6, epochs=30), made_samples())
 
 
 # Cross-validation.
