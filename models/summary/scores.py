@@ -1,11 +1,10 @@
 """What makes a segment worth watching: anomaly, memorability, entropy, dynamics, and their weighted mean.
 
-Columns are computed once per segment and stored as they are. Scaling and weighing come after, so that weights move
-without recompute. A segment in which nothing was sampled has nan.
+Columns are measured once per segment: raw, where nothing was sampled nan, then scaled. Weighing comes after, so that
+weights move without recompute.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -16,12 +15,13 @@ from scipy.sparse import csr_array
 from infra.errors import ConfigurationError
 from models.calibration import robust_spread
 from models.heads.neighbours import TimeExclusion, nearest, unit_length
-from models.summary.segments import Segment
+from models.summary.segments import Segments, Times, overlaps
 
 Column = NDArray[np.float64]
-Times = NDArray[np.int64]
 
 SQUASH_DEVIATIONS = 3.0
+RAREST = 1e-7
+"""Probabilities are kept as 32-bit floats; rarer than this, they cannot be told from certainty."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,11 @@ class Weights:
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """The four columns of S segments, float64 (S,) each."""
+    """The four columns of S segments, float64 (S,) each.
+
+    Raw: surprise, distinctiveness in [0, 2], entropy in bits and motion in grey levels; nan where nothing tells.
+    Scaled: in [0, 1], without nan; see `robust_scale`.
+    """
 
     anomaly: Column
     memorability: Column
@@ -52,6 +56,9 @@ class Columns:
         shapes = {getattr(self, field.name).shape for field in fields(self)}
         if len(shapes) != 1 or len(next(iter(shapes))) != 1:
             raise ValueError(f"columns have one shape (S,), got {sorted(shapes)}")
+
+    def __len__(self) -> int:
+        return len(self.anomaly)
 
 
 @dataclass(frozen=True)
@@ -83,21 +90,57 @@ class RobustScale:
         return np.nan_to_num(0.5 * (1 + off / (SQUASH_DEVIATIONS * self.spread + np.abs(off))), nan=0.0)
 
 
-def robust_scale(columns: Columns) -> Columns:
-    """Each column on its own robust scale, in [0, 1]; `columns` are one camera's."""
-    return Columns(*(RobustScale.fit(column).apply(column) for column in _listed(columns)))
+def surprise(probability: NDArray[Any]) -> Column:
+    """−log10 of how often a normal score is as high: the scores of regions and heads on one scale.
+
+    Args:
+        probability: (N,), the share of normal scores below each score, or an alarm's calibrated probability, in [0, 1].
+
+    Returns:
+        float64 (N,) in [0, 7]; 1 − p is taken as at least `RAREST`. nan stays nan.
+    """
+    return np.asarray(-np.log10(np.maximum(1.0 - probability.astype(np.float64), RAREST)) + 0.0)
+
+
+def robust_scale(columns: Columns, past: Columns | None = None) -> Columns:
+    """Each column on the camera's own robust scale, in [0, 1], nan as 0.
+
+    Args:
+        columns: raw columns of S segments of one camera.
+        past: raw columns of P of its earlier segments: the scale is fitted on these and `columns` together, so that an
+            eventful day is not measured by itself alone. None: no earlier ones.
+
+    Returns:
+        Columns of the S segments, without nan.
+    """
+    earlier = _listed(columns) if past is None else _listed(past)
+    fitted = (
+        RobustScale.fit(own if past is None else np.concatenate([before, own]))
+        for own, before in zip(_listed(columns), earlier, strict=True)
+    )
+    return Columns(*(scale.apply(own) for scale, own in zip(fitted, _listed(columns), strict=True)))
 
 
 def combine(columns: Columns, weights: Weights) -> Column:
-    """Weighted mean Σ w · column / Σ w of scaled columns, float64 (S,) in [0, 1]."""
+    """Weighted mean Σ w · column / Σ w of scaled columns, float64 (S,) in [0, 1].
+
+    A column of weight 0 is not read.
+
+    Raises:
+        ValueError: a column that counts has nan: it was not scaled.
+    """
     told = [float(getattr(weights, field.name)) for field in fields(weights)]
-    weighed = [weight * column for weight, column in zip(told, _listed(columns), strict=True)]
-    return np.asarray(sum(weighed) / sum(told), dtype=np.float64)
+    combined, part = np.zeros(len(columns)), np.empty(len(columns))
+    for weight, column in zip(told, _listed(columns), strict=True):
+        if weight > 0:
+            np.multiply(column, weight / sum(told), out=part)
+            np.add(combined, part, out=combined)
+    if not np.isfinite(combined).all():
+        raise ValueError("scaled columns are combined (see robust_scale), got columns with values that are not finite")
+    return combined
 
 
-def anomaly(
-    segments: Sequence[Segment], from_us: Times, to_us: Times, scores: NDArray[Any], quantile: float = 1.0
-) -> Column:
+def anomaly(segments: Segments, from_us: Times, to_us: Times, scores: NDArray[Any], quantile: float = 1.0) -> Column:
     """The highest score, or a high quantile, of the snippets that overlap each segment.
 
     Args:
@@ -112,7 +155,7 @@ def anomaly(
     """
     if not 0 <= quantile <= 1:
         raise ConfigurationError(f"quantile is in [0, 1], got {quantile}")
-    at, snippet = _overlaps(segments, from_us, to_us)
+    at, snippet = overlaps(segments.from_us, segments.to_us, from_us, to_us)
     values = scores[snippet].astype(np.float64)
     order = np.lexsort((values, at))
     counts = np.bincount(at, minlength=len(segments))
@@ -123,7 +166,7 @@ def anomaly(
     return column
 
 
-def mean_over_frames(segments: Sequence[Segment], t_us: Times, values: NDArray[Any]) -> Column:
+def mean_over_frames(segments: Segments, t_us: Times, values: NDArray[Any]) -> Column:
     """Mean of a frame statistic over the sampled frames in each segment: entropy in bits, or motion (dynamics).
 
     Args:
@@ -135,17 +178,17 @@ def mean_over_frames(segments: Sequence[Segment], t_us: Times, values: NDArray[A
         float64 (S,); nan where no frame has a value.
     """
     known = np.isfinite(values)
-    at, frame = _overlaps(segments, t_us[known], t_us[known] + 1)
+    at, frame = overlaps(segments.from_us, segments.to_us, t_us[known], t_us[known] + 1)
     counts = np.bincount(at, minlength=len(segments))
     sums = np.bincount(at, weights=values[known][frame], minlength=len(segments))
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def segment_vectors(
-    segments: Sequence[Segment], from_us: Times, to_us: Times, vectors: NDArray[np.float32]
+    segments: Segments, from_us: Times, to_us: Times, vectors: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Mean direction of the snippets that overlap each segment: float32 (S, D) of length 1, nan where none does."""
-    at, snippet = _overlaps(segments, from_us, to_us)
+    at, snippet = overlaps(segments.from_us, segments.to_us, from_us, to_us)
     members = csr_array((np.ones(len(at)), (at, snippet)), shape=(len(segments), len(vectors)))
     means = unit_length(members @ unit_length(vectors))
     means[np.bincount(at, minlength=len(segments)) == 0] = np.nan
@@ -171,7 +214,7 @@ def memorability(vectors: NDArray[np.float32], normals: NDArray[np.float32], nei
 
 
 def memorability_within(
-    vectors: NDArray[np.float32], segments: Sequence[Segment], exclusion_us: int, neighbours: int = 20
+    vectors: NDArray[np.float32], segments: Segments, exclusion_us: int, neighbours: int = 20
 ) -> Column:
     """`memorability` of a day without earlier footage: against its other segments not near in time.
 
@@ -182,10 +225,9 @@ def memorability_within(
         neighbours: k, at least 1, reduced to what the segment with the fewest others is left; nan where that is none.
     """
     known = np.isfinite(vectors).all(axis=1)
-    spans = _spans(segments)[known]
-    exclusion = TimeExclusion(spans[:, 0], spans[:, 1], exclusion_us)
+    exclusion = TimeExclusion(segments.from_us[known], segments.to_us[known], exclusion_us)
     column = np.full(len(vectors), np.nan)
-    if exclusion.admissible().min(initial=len(spans)) > 0:
+    if exclusion.admissible().min(initial=len(exclusion)) > 0:
         unit = unit_length(vectors[known])
         column[known] = _distinctiveness(unit, unit, neighbours, exclusion)
     return column
@@ -200,25 +242,6 @@ def _distinctiveness(
     # The nearest of vectors of length 1 have the largest cosine: |a - b|² = |a|² + |b|² - 2 a·b.
     cosines = (squares[0][:, None] + squares[1][indices] - distances**2) / 2
     return np.asarray(1 - cosines.mean(axis=1))
-
-
-def _overlaps(segments: Sequence[Segment], from_us: Times, to_us: Times) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs (segment, item) whose half-open spans meet, by segment, then by the item's start."""
-    spans = _spans(segments)
-    order = np.lexsort((to_us, from_us))
-    reached = np.maximum.accumulate(to_us[order])
-    first = np.searchsorted(reached, spans[:, 0], side="right")
-    counts = np.maximum(np.searchsorted(from_us[order], spans[:, 1], side="left") - first, 0)
-    at = np.repeat(np.arange(len(spans)), counts)
-    place = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts) + first[at]
-    item = order[place]
-    # A long item keeps `reached` high for shorter ones after it that ended before the segment.
-    meets = to_us[item] > spans[at, 0]
-    return at[meets], item[meets]
-
-
-def _spans(segments: Sequence[Segment]) -> NDArray[np.int64]:
-    return np.array([(segment.from_us, segment.to_us) for segment in segments], dtype=np.int64).reshape(-1, 2)
 
 
 def _listed(columns: Columns) -> list[Column]:

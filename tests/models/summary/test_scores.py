@@ -10,6 +10,7 @@ from scipy.spatial.distance import cdist
 
 from infra.errors import ConfigurationError
 from models.summary.scores import (
+    RAREST,
     Columns,
     RobustScale,
     Weights,
@@ -20,8 +21,9 @@ from models.summary.scores import (
     memorability_within,
     robust_scale,
     segment_vectors,
+    surprise,
 )
-from models.summary.segments import Segment, cut_segments
+from models.summary.segments import cut_segments
 
 
 def gaussian(rows: int, dimension: int = 6, seed: int = 0) -> NDArray[np.float32]:
@@ -38,6 +40,7 @@ def items(draw: st.DrawFn) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
 
 
 SEGMENTS = cut_segments([(0, 30), (40, 75)], 10)
+SPANS = list(zip(SEGMENTS.from_us.tolist(), SEGMENTS.to_us.tolist(), strict=True))
 
 
 @given(items(), st.sampled_from([0.0, 0.5, 0.9, 1.0]))
@@ -46,8 +49,8 @@ def test_anomaly_is_a_quantile_of_the_snippets_that_overlap(
 ) -> None:
     from_us, to_us, scores = items
     told = anomaly(SEGMENTS, from_us, to_us, scores, quantile)
-    for segment, value in zip(SEGMENTS, told, strict=True):
-        over = scores[(from_us < segment.to_us) & (to_us > segment.from_us)]
+    for (start, end), value in zip(SPANS, told, strict=True):
+        over = scores[(from_us < end) & (to_us > start)]
         if len(over):
             assert value == np.quantile(over, quantile, method="higher")
         else:
@@ -59,8 +62,8 @@ def test_frames_are_averaged_in_their_own_segment(items: tuple[NDArray[Any], NDA
     t_us, _, values = items
     values[values < -7] = np.nan
     told = mean_over_frames(SEGMENTS, t_us, values)
-    for segment, value in zip(SEGMENTS, told, strict=True):
-        own = values[(segment.from_us <= t_us) & (t_us < segment.to_us) & np.isfinite(values)]
+    for (start, end), value in zip(SPANS, told, strict=True):
+        own = values[(start <= t_us) & (t_us < end) & np.isfinite(values)]
         assert value == pytest.approx(own.mean()) if len(own) else math.isnan(value)
 
 
@@ -134,6 +137,56 @@ def test_weights_out_of_range_are_refused(wrong: tuple[float, float, float, floa
 
 def test_a_quantile_out_of_range_and_columns_of_two_lengths_are_refused() -> None:
     with pytest.raises(ConfigurationError):
-        anomaly([Segment(0, 0, 0, 1)], np.array([0]), np.array([1]), np.array([1.0]), 95)
+        anomaly(SEGMENTS, np.array([0]), np.array([1]), np.array([1.0]), 95)
     with pytest.raises(ValueError):
         Columns(np.ones(2), np.ones(3), np.ones(2), np.ones(2))
+
+
+def test_surprise_counts_the_noughts_of_how_rare_a_score_is() -> None:
+    told = surprise(np.array([0.0, 0.9, 0.999, 1.0, np.nan], dtype=np.float32))
+    np.testing.assert_allclose(told[:4], [0, 1, 3, -math.log10(RAREST)], rtol=1e-4)
+    assert math.isnan(told[4]) and not np.signbit(told[0])
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=20))
+def test_surprise_rises_with_the_probability(probabilities: list[float]) -> None:
+    assert (np.diff(surprise(np.sort(probabilities))) >= 0).all()
+
+
+def raw(values: list[float]) -> Columns:
+    return Columns(*(np.array(values),) * 4)
+
+
+def test_a_quiet_day_is_measured_by_the_days_before() -> None:
+    quiet, eventful = [0.0, 0.1, 0.2], [float(value) for value in range(10)]
+    alone, beside = robust_scale(raw(quiet)), robust_scale(raw(quiet), raw(eventful))
+    assert alone.anomaly[2] > 0.5 > beside.anomaly[2]
+    scale = RobustScale.fit(np.array(quiet + eventful))
+    np.testing.assert_array_equal(beside.dynamics, scale.apply(np.array(quiet)))
+
+
+@given(st.lists(st.floats(-1e3, 1e3), max_size=8), st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=8))
+def test_the_past_moves_the_scale_but_keeps_the_order(past: list[float], today: list[float]) -> None:
+    told = robust_scale(raw(sorted(today)), raw(past)).entropy
+    assert len(told) == len(today) and ((told >= 0) & (told <= 1)).all() and (np.diff(told) >= 0).all()
+    shuffled = robust_scale(raw(sorted(today)), raw(past[::-1])).entropy
+    np.testing.assert_array_equal(told, shuffled)
+
+
+def test_a_past_of_nothing_known_changes_nothing() -> None:
+    alone, beside = robust_scale(raw([1.0, 2.0, 4.0])), robust_scale(raw([1.0, 2.0, 4.0]), raw([math.nan] * 5))
+    np.testing.assert_array_equal(alone.anomaly, beside.anomaly)
+
+
+def test_columns_that_were_not_scaled_are_not_combined() -> None:
+    columns = Columns(np.array([1.0, math.nan]), np.ones(2), np.ones(2), np.zeros(2))
+    with pytest.raises(ValueError, match="robust_scale"):
+        combine(columns, Weights())
+    assert combine(columns, Weights(anomaly=0, memorability=1, entropy=1, dynamics=2)).tolist() == [0.5, 0.5]
+
+
+@given(st.lists(st.tuples(*(st.floats(0, 1),) * 4), max_size=6), st.tuples(*(st.floats(0.01, 9),) * 4))
+def test_a_combined_score_is_the_weighted_mean(rows: list[tuple[float, ...]], weights: tuple[float, ...]) -> None:
+    values = np.array(rows).reshape(-1, 4)
+    told = combine(Columns(*values.T), Weights(*weights))
+    np.testing.assert_allclose(told, [np.average(row, weights=weights) for row in values], atol=1e-12)
