@@ -160,7 +160,7 @@ def fit_classifier(
         "fold.windows": out.window_scores,
         "fold.clip": samples.clip,
     }
-    return _kept(workspace, name, card, arrays, author.strip(), out.seconds_per_epoch)
+    return keep_classifier(workspace, name, card, arrays, author.strip(), out.seconds_per_epoch)
 
 
 def metrics_of(
@@ -240,9 +240,10 @@ def head_version(card: dict[str, Any], arrays: Arrays) -> str:
     return short_hash([told, card["thresholds"], digest])
 
 
-def _kept(
+def keep_classifier(
     workspace: Workspace, name: str, card: dict[str, Any], arrays: Arrays, author: str, seconds_per_epoch: float
 ) -> FittedClassifier:
+    """Put a trained classifier into the registry, and into service where it is the first of its name."""
     first = not any((kind, known) == (KIND, name) for kind, known, _ in workspace.registry.versions())
     version = head_version(card, arrays)
     workspace.registry.save(KIND, name, version, card, arrays)

@@ -58,10 +58,14 @@ PYTORCHVIDEO = {
 C3D_LEVELS = Normalisation((104 / 255, 117 / 255, 128 / 255), (1 / 255, 1 / 255, 1 / 255))
 HARA = Normalisation((0.4345, 0.4051, 0.3775), (0.2768, 0.2713, 0.2737))
 
+C3D_FRAMES, C3D_SIZE_PX = 16, 112
+LEAST = {"c3d": 16}
+"""Fewest frames and least size of a network whose poolings would leave nothing of less."""
+
 # The normalisation is that of the weights most people have: of SlowFast 8x8 pytorchvideo's, of 4x16 MMAction2's.
 AFTERWATCH = {
-    "c3d": VideoArchitecture(16, 30.0, 112, C3D_LEVELS),
-    "resnet3d_50": VideoArchitecture(16, 30.0, 112, HARA, options=("frames",)),
+    "c3d": VideoArchitecture(C3D_FRAMES, 30.0, C3D_SIZE_PX, C3D_LEVELS, options=("frames", "size")),
+    "resnet3d_50": VideoArchitecture(16, 30.0, 112, HARA, options=("frames", "size")),
     "slowfast_r50_4x16": VideoArchitecture(
         32, 15.0, 256, IMAGENET, alpha=8, beta=8, options=("alpha", "beta", "frames")
     ),
@@ -91,12 +95,12 @@ HUB_TAGS = {
 def with_options(name: str, architecture: VideoArchitecture, options: Mapping[str, Option]) -> VideoArchitecture:
     """`architecture` as the options of a weights file have it.
 
-    More `segments` lie in a clip of the same length; more `frames` make a longer clip.
+    More `segments` lie in a clip of the same length; more `frames` make a longer clip; `size` is the side of its pictures.
 
     Args:
         name: of the encoder, for messages.
         architecture: the published one.
-        options: `alpha`, `beta`, `frames` or `segments`, as far as the architecture takes them.
+        options: `alpha`, `beta`, `frames`, `segments` or `size`, as far as the architecture takes them.
 
     Raises:
         ConfigurationError: the architecture takes no such option, or a value is out of its range.
@@ -111,12 +115,19 @@ def with_options(name: str, architecture: VideoArchitecture, options: Mapping[st
             raise ConfigurationError(
                 f"{name}: option {option} is a whole number from 1 to 1024, got {value!r}; correct weights.toml"
             )
+        least = LEAST.get(name.split("/")[1].removesuffix(LOGITS), 1)
+        if value < least:
+            raise ConfigurationError(
+                f"{name}: option {option} is at least {least}, got {value}: its poolings would leave nothing; "
+                "correct weights.toml"
+            )
         numbers[option] = value
     if "segments" in numbers:
         return replace(architecture, frames=numbers["segments"], rate_hz=numbers["segments"] / CLIP_S)
     changed = replace(
         architecture,
         frames=numbers.get("frames", architecture.frames),
+        size_px=numbers.get("size", architecture.size_px),
         alpha=numbers.get("alpha", architecture.alpha),
         beta=numbers.get("beta", architecture.beta),
     )

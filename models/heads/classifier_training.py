@@ -185,9 +185,9 @@ def train_classifier(
     check_classes(samples)
     if validation is not None:
         check_apart(samples, validation)
-    with torch.random.fork_rng(devices=[]), _one_thread():
+    with torch.random.fork_rng(devices=[]), one_thread():
         torch.manual_seed(settings.seed)
-        offset, scale = _standardisation(samples.vectors)
+        offset, scale = standardisation(samples.vectors)
         network = HeadNetwork.begun(settings, torch.from_numpy(offset), torch.from_numpy(scale), len(samples.classes))
         running = _Training(settings, network, samples)
         if validation is None or settings.patience is None:
@@ -198,8 +198,8 @@ def train_classifier(
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Steps of ten windows are too small to share: on a busy machine threads that wait for one another take ten times as long."""
+def one_thread() -> Iterator[None]:
+    """One thread of torch for a while: steps of ten windows are too small to share: on a busy machine threads that wait for one another take ten times as long."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -221,7 +221,7 @@ def clip_means(probabilities: Scores, samples: ClassifierSamples) -> Scores:
     return (totals / counts[:, None]).astype(np.float32)
 
 
-def _standardisation(vectors: Vectors) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def standardisation(vectors: Vectors) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Offset and scale (D,) of each value over the training windows.
 
     The night reads vectors that the lake keeps in float16: what moves less than they are rounded is noise, and the scale

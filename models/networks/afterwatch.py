@@ -71,7 +71,7 @@ def build_afterwatch(spec: EncoderSpec, weights: WeightsFile | None, state: dict
 def _untrained(architecture: str, video: VideoArchitecture, classes: int | None, trained_by: Trainer) -> VideoNetwork:
     match architecture:
         case "c3d":
-            return C3D(classes)
+            return C3D(classes, video.frames, video.size_px)
         case "resnet3d_50":
             return ResNet3d(classes)
         case "tsm_r50" | "tsn_r50":

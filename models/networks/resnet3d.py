@@ -41,7 +41,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNet3d(VideoNetwork):
-    """The network over 16 frames of 112 × 112, or any larger clip."""
+    """The network over 16 frames of 112 × 112, or over any other clip: what is left after the last stage is averaged."""
 
     def __init__(self, classes: int | None) -> None:
         super().__init__(DIMENSION, classes)

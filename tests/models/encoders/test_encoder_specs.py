@@ -235,7 +235,10 @@ def test_a_name_has_two_or_three_parts(name: str) -> None:
         ("torchvision/r3d_18", replace(FILE, options={"width": 2})),
         ("timm/resnet50", replace(FILE, options={"input_size": "big"})),
         ("afterwatch/resnet3d_50", None),  # no hub has its weights
-        ("afterwatch/c3d", replace(FILE, options={"frames": 32})),
+        ("afterwatch/c3d", replace(FILE, options={"frames": 8})),  # its poolings would leave nothing
+        ("afterwatch/c3d", replace(FILE, options={"size": 15})),
+        ("afterwatch/resnet3d_50", replace(FILE, options={"size": "64"})),
+        ("torchvision/r3d_18", replace(FILE, options={"size": 64})),
         ("afterwatch/tsm_r50", replace(FILE, options={"segments": 0})),
         ("afterwatch/tsm_r50", replace(FILE, options={"segments": "8"})),
         ("afterwatch/slowfast_r50_8x8", replace(FILE, options={"alpha": 5})),

@@ -17,7 +17,7 @@ from infra.weights import WeightsFile
 from models.encoders.specs import describe
 from models.networks.base import VideoNetwork
 from models.networks.build import build_network, multiply_adds, parameter_count
-from models.networks.c3d import C3D
+from models.networks.c3d import C3D, pooled_to
 from models.networks.pytorchvideo import BUILDERS, PytorchvideoNetwork, head_prefix
 from models.networks.resnet3d import ResNet3d
 from models.networks.segments import SegmentNetwork, temporal_shift
@@ -173,6 +173,40 @@ def test_a_3d_resnet_of_flat_kernels_sees_a_still_clip_as_the_2d_one_sees_its_pi
 def test_c3d_takes_sixteen_frames_of_112() -> None:
     with pytest.raises(ValueError, match="16 frames of 112x112"):
         without_contents(lambda: C3D(5)).features(torch.empty(1, 3, 16, 128, 128, device="meta"))
+
+
+@pytest.mark.parametrize(("frames", "side"), [(32, 64), (16, 16), (24, 130), (17, 112)])
+def test_c3d_of_another_size_pools_to_what_its_layers_take(frames: int, side: int) -> None:
+    network = without_contents(lambda: C3D(5, frames, side))
+    assert network.features(torch.empty(2, 3, frames, side, side, device="meta")).shape == (2, 4096)
+    assert {name: tensor.shape for name, tensor in network.state_dict().items()} == {
+        name: tensor.shape for name, tensor in without_contents(lambda: C3D(5)).state_dict().items()
+    }, "the published weights fit"
+    with pytest.raises(ValueError, match=f"C3D takes {frames} frames of {side}x{side}"):
+        network.features(torch.empty(1, 3, frames, side + 1, side + 1, device="meta"))
+
+
+@given(st.tuples(*[st.integers(1, 9)] * 3), st.tuples(*[st.integers(1, 9)] * 3))
+def test_pooling_is_torchs_adaptive_average(size: tuple[int, int, int], shape: tuple[int, int, int]) -> None:
+    maps = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(5))
+    expected = nn.functional.adaptive_avg_pool3d(maps, shape)
+    torch.testing.assert_close(pooled_to(maps, shape), expected, rtol=1e-5, atol=1e-6)
+    assert pooled_to(maps, size) is maps, "the published size is left alone"
+
+
+@pytest.mark.parametrize(("name", "side"), [("afterwatch/c3d", 64), ("afterwatch/resnet3d_50", 64)])
+def test_frames_and_size_are_options(tmp_path: Path, name: str, side: int) -> None:
+    network = build_network(describe(f"{name}/random"))
+    path = tmp_path / "mine.safetensors"
+    save_file(network.state_dict(), path)
+    file = WeightsFile(path, hashlib.sha256(path.read_bytes()).hexdigest(), options={"frames": 32, "size": side})
+    spec = describe(f"{name}/mine", file)
+    assert (spec.snippet_frames, spec.input_size) == (32, (side, side))
+    assert "options frames=32, size=64" in spec.preprocessing, "another space than the published size's"
+    frames = clip(32, side)
+    with torch.inference_mode():
+        features = build_network(spec, file).features(frames)
+    assert features.shape == (1, network.dimension) and torch.isfinite(features).all()
 
 
 @pytest.mark.parametrize("name", ["afterwatch/resnet3d_50/random", "pytorchvideo/x3d_xs/random"])

@@ -148,6 +148,12 @@ def test_surprise_counts_the_noughts_of_how_rare_a_score_is() -> None:
     assert math.isnan(told[4]) and not np.signbit(told[0])
 
 
+def test_of_scores_rarer_than_any_past_tells_the_farther_one_is_more_surprising() -> None:
+    probability = np.array([1.0, 1.0, 0.5, 1.0, 1.0], dtype=np.float32)
+    told = surprise(probability, np.array([9.0, 99.0, 99.0, np.nan, np.inf]))
+    assert told == pytest.approx([8, 9, -np.log10(0.5), 7, 16])
+
+
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=20))
 def test_surprise_rises_with_the_probability(probabilities: list[float]) -> None:
     assert (np.diff(surprise(np.sort(probabilities))) >= 0).all()
