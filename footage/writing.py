@@ -1,4 +1,4 @@
-"""Writes what people look at: H.264 video with exact times, JPEG pictures, contact sheets, captions.
+"""Writes what people look at: H.264 video with exact times, and JPEG pictures.
 
 Every file is written under a hidden temporary name in its own folder and renamed when it is whole, so a reader sees the
 old file, the new file or none. The same input gives the same bytes: one encoder thread unless told otherwise, no
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise, product
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -38,7 +38,6 @@ CONTAINERS = {".mp4": "mp4", ".mkv": "matroska"}
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 # The tags of ITU-R BT.601 (525 lines) in ITU-T H.273; decoders that ignore tags assume the same matrix.
 BT601_TAG = 6
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 @dataclass(frozen=True)
@@ -334,88 +333,3 @@ def _container_chapter(index: int, chapter: Chapter) -> "ContainerChapter":
         "time_base": MICROSECONDS,
         "metadata": {"title": chapter.title},
     }
-
-
-def draw_caption(rgb: Picture, text: str) -> Picture:
-    """A copy of a picture with one line of small text burnt into its lower left corner.
-
-    Light letters with a dark outline, legible on bright and dark alike; shrunk, then cut with "..", to fit the width.
-    Letters outside ASCII become "?": OpenCV 4 has no others.
-
-    Args:
-        rgb: uint8 RGB, shape (H, W, 3).
-        text: One line; empty draws nothing.
-
-    Returns:
-        uint8 RGB of the same shape.
-    """
-    check_picture(rgb)
-    drawn: Picture = rgb.copy()
-    if not text:
-        return drawn
-    height, width = rgb.shape[:2]
-    margin = max(2, min(height, width) // 60)
-    line, scale = _fitted(text, width - 2 * margin, min(1.2, max(0.36, height / 700)))
-    left, bottom = margin, height - 1 - margin - round(5 * scale)
-    rim = max(1, round(2 * scale))
-    # A thicker pen would not outline the letters: from OpenCV 5 on it widens their spacing too.
-    for right, down in product((-rim, 0, rim), repeat=2):
-        cv2.putText(drawn, line, (left + right, bottom + down), FONT, scale, (12, 12, 14), 1, cv2.LINE_AA)
-    cv2.putText(drawn, line, (left, bottom), FONT, scale, (250, 250, 246), 1, cv2.LINE_AA)
-    return drawn
-
-
-def contact_sheet(pictures: Sequence[Picture], captions: Sequence[str], columns: int, width: int) -> Picture:
-    """Lays pictures out in rows, left to right, each over its caption.
-
-    Args:
-        pictures: At least one uint8 RGB picture (H, W, 3); sizes may differ, proportions are kept.
-        captions: One line for each picture.
-        columns: Pictures in a row.
-        width: Width of the sheet in pixels, at least 40 for each column.
-
-    Returns:
-        uint8 RGB, shape (height that the rows need, width, 3).
-
-    Raises:
-        ConfigurationError: Nothing to show, captions missing, or no room.
-    """
-    if not pictures or len(pictures) != len(captions):
-        raise ConfigurationError(
-            f"{len(pictures)} pictures and {len(captions)} captions; give at least one picture and a caption for each"
-        )
-    if columns < 1 or width < 40 * columns:
-        raise ConfigurationError(f"{columns} columns in {width} px; use at least one column and 40 px for each")
-    for picture in pictures:
-        check_picture(picture)
-    gap, strip = 6, 20
-    cell = (width - gap * (columns + 1)) // columns
-    highs = [max(1, round(cell * picture.shape[0] / picture.shape[1])) for picture in pictures]
-    rows = [max(highs[first : first + columns]) + strip + gap for first in range(0, len(highs), columns)]
-    sheet: Picture = np.full((gap + sum(rows), width, 3), 24, np.uint8)
-    for index, (picture, caption, high) in enumerate(zip(pictures, captions, highs, strict=True)):
-        row, column = divmod(index, columns)
-        top, left = gap + sum(rows[:row]), gap + column * (cell + gap)
-        method = cv2.INTER_AREA if picture.shape[1] > cell else cv2.INTER_LINEAR
-        sheet[top : top + high, left : left + cell] = cv2.resize(picture, (cell, high), interpolation=method)
-        line, scale = _fitted(caption, cell, 0.42)
-        at = (left + 1, gap + sum(rows[: row + 1]) - gap - 6)
-        cv2.putText(sheet, line, at, FONT, scale, (226, 228, 230), 1, cv2.LINE_AA)
-    return sheet
-
-
-def _fitted(text: str, room: int, scale: float) -> tuple[str, float]:
-    """The text and letter size that fit into ``room`` pixels: smaller first, then shorter."""
-    line = "".join(letter if " " <= letter <= "~" else "?" for letter in text)
-
-    def wide(some: str, size: float) -> int:
-        return int(cv2.getTextSize(some, FONT, size, 1)[0][0])
-
-    smaller = scale
-    while smaller > 0.32 and wide(line, smaller) > room:
-        smaller = max(0.32, smaller * 0.92)
-    if wide(line, smaller) <= room:
-        return line, smaller
-    while line and wide(line + "..", smaller) > room:
-        line = line[:-1]
-    return line + "..", smaller

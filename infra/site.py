@@ -71,6 +71,11 @@ class Site:
         return self.root / "published"
 
     @property
+    def digests_folder(self) -> Path:
+        """Digests of all cameras of a day, by campaign."""
+        return self.root / "digests"
+
+    @property
     def state_folder(self) -> Path:
         """Derived and disposable things: logs, the orchestrator's database."""
         return self.root / ".afterwatch"

@@ -16,7 +16,7 @@ import pyarrow as pa
 from infra.errors import LakeError
 from lake.current import current_outputs, recordings_now, statements_now
 from lake.ledger import Ledger
-from lake.schema import STATEMENTS, TABLES, VECTOR
+from lake.schema import LOOK, STATEMENTS, TABLES, VECTOR
 from lake.store import Store
 
 DATA_TABLES = (
@@ -97,8 +97,11 @@ def _view_of_files(connection: duckdb.DuckDBPyConnection, store: Store, name: st
 def _table_of_rows(
     connection: duckdb.DuckDBPyConnection, name: str, rows: list[dict[str, Any]], called: str = ""
 ) -> None:
-    fields: list[Any] = [field for field in TABLES[name].schema if field.name != VECTOR]
-    schema = pa.schema([*fields, *([(VECTOR, pa.list_(pa.float32()))] if VECTOR in TABLES[name].schema.names else [])])
+    # DuckDB takes no floats of 16 bits from Arrow; out of Parquet it reads them as 32.
+    schema = pa.schema(
+        field.with_type(pa.list_(pa.float32())) if field.name in (VECTOR, LOOK) else field
+        for field in TABLES[name].schema
+    )
     connection.register(f"_{name}", pa.Table.from_pylist(rows, schema=schema))
     connection.execute(f"CREATE TABLE {called or name} AS SELECT * FROM _{name}")
     connection.unregister(f"_{name}")

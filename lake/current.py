@@ -26,13 +26,18 @@ class Output:
 
 
 def current_outputs(ledger: Ledger) -> list[Output]:
-    """The files that count, in order of place and path."""
+    """The files that count, in order of place and path.
+
+    Segments that were written with their summary, as they were before they were a step of their own, do not: they say
+    nothing of what weights are applied to. A night measures them anew, of what is embedded.
+    """
     rows = [row for row in ledger.rows("runs").to_pylist() if row["status"] in FINISHED]
     latest = newest(rows, ("step", "campaign", "camera", "day", "scope"), "finished_at")
     outputs = [
         Output(path.split("/", 1)[0], row["campaign"], row["camera"], row["day"], row["scope"], path, row["run_id"])
         for row in latest
         for path in row["outputs"]
+        if not (row["step"] == "summarise" and path.startswith("segments/"))
     ]
     return sorted(outputs, key=lambda output: (output.table, output.campaign, output.camera, output.day, output.path))
 

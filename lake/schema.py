@@ -240,8 +240,8 @@ TABLES = {
             (
                 "surprise",
                 pa.float32(),
-                "highest −log10 of how often a normal score is as high, over the heads of `[summary] anomaly`; null where none "
-                "scored",
+                "highest −log10 of how often a normal score is as high, over the heads of `[summary] anomaly`; above 7 it goes by "
+                "the deviations from the normal median; null where none scored",
             ),
             (
                 "distinctiveness",

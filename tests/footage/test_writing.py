@@ -17,8 +17,6 @@ from footage.writing import (
     Encoding,
     Picture,
     VideoWriter,
-    contact_sheet,
-    draw_caption,
     write_bytes,
     write_jpeg,
 )
@@ -205,47 +203,3 @@ def test_bytes_replace_a_file_whole(tmp_path: Path) -> None:
     write_bytes(tmp_path / "a.json", b"1")
     write_bytes(tmp_path / "a.json", b"22")
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"a.json": b"22"}
-
-
-@pytest.mark.parametrize("tone", [0, 128, 255])
-def test_caption_shows_bright_and_dark_letters_on_any_ground(tone: int) -> None:
-    plain: Picture = np.full((180, 320, 3), tone, np.uint8)
-    drawn = draw_caption(plain, "hall-east 08:00:12.300")
-    corner = drawn[140:, :200].mean(axis=2)
-    assert corner.max() - corner.min() > 200
-    assert (plain == tone).all()
-    assert (drawn[:140] == tone).all()
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.text(max_size=200))
-def test_caption_takes_any_text_and_stays_inside(text: str) -> None:
-    drawn = draw_caption(np.zeros((60, 90, 3), np.uint8), text)
-    assert drawn.shape == (60, 90, 3)
-    assert (drawn[:, -1] == 0).all()
-
-
-def test_contact_sheet_lays_pictures_out_in_rows_with_their_proportions() -> None:
-    pictures = [np.full((90, 160, 3), tone, np.uint8) for tone in (60, 110, 160, 210)]
-    sheet = contact_sheet(pictures, ["a", "b", "c", "d"], columns=3, width=500)
-    assert sheet.shape[1] == 500
-    assert sheet.dtype == np.uint8
-    cell = (500 - 4 * 6) // 3
-    high = round(cell * 90 / 160)
-    assert [int(sheet[6 + high // 2, 6 + i * (cell + 6) + cell // 2, 0]) for i in range(3)] == [60, 110, 160]
-    second_row = 6 + high + 20 + 6
-    assert int(sheet[second_row + high // 2, 6 + cell // 2, 0]) == 210
-    assert (sheet[second_row : second_row + high, cell + 20 :] == 24).all()
-    assert sheet[6 + high : second_row - 6].max() > 180  # the captions
-
-
-def test_contact_sheet_refuses_what_it_cannot_lay_out() -> None:
-    one = np.zeros((9, 16, 3), np.uint8)
-    for pictures, captions, columns, width in (
-        ([], [], 1, 100),
-        ([one], [], 1, 100),
-        ([one], ["a"], 3, 100),
-        ([one], ["a"], 0, 100),
-    ):
-        with pytest.raises(ConfigurationError):
-            contact_sheet(pictures, captions, columns, width)

@@ -23,6 +23,7 @@ def test_places_of_a_workspace(tmp_path: Path) -> None:
     assert site.weights_folder == root / "weights"
     assert site.models_folder == root / "models"
     assert site.published_folder == root / "published"
+    assert site.digests_folder == root / "digests"
     assert site.state_folder.is_relative_to(root)
 
 
