@@ -64,6 +64,7 @@ class Published:
     partial: bool = False
     video: str = ""
     contact: str = ""
+    figure: str = ""
     duration_s: float = 0.0
     entries: tuple[Entry, ...] = ()
     clips: Mapping[str, Clip] = field(default_factory=dict)
@@ -131,6 +132,7 @@ def read_published(site: Site, place: Place) -> Published | None:
             partial=bool(told.get("partial", False)),
             video=str(told.get("video") or ""),
             contact=str(told.get("contact") or ""),
+            figure=str(told.get("figure") or ""),
             duration_s=float(told.get("duration_s") or 0.0),
             entries=tuple(_entry(row) for row in told.get("entries") or ()),
             clips={clip.event_id: clip for clip in (_clip(row) for row in told.get("events") or ())},

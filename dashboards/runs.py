@@ -14,7 +14,19 @@ from lake.keys import Place
 SILENCE = timedelta(minutes=30)
 """Time without a row after which a run that nothing has closed may have been killed."""
 COVERAGE_COLUMNS = ("campaign", "camera", "day", "recorded_s", "analysed_s", "skipped_s", "corrupt_s", "missing_s")
-STEPS = ("ingest", "embed", "health", "fit", "score", "retrieve", "classify", "summarise", "publish")
+STEPS = (
+    "ingest",
+    "embed",
+    "health",
+    "fit",
+    "score",
+    "retrieve",
+    "classify",
+    "segment",
+    "summarise",
+    "publish",
+    "digest",
+)
 
 
 @dataclass(frozen=True, eq=False)

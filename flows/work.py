@@ -20,6 +20,8 @@ from tasks.alarms import STEP as CLASSIFY
 from tasks.camera import ShardGroup, best_first, embed_receipts, group_shards, step_receipts
 from tasks.classify import classify
 from tasks.deadline import next_moment
+from tasks.digest import digest_day
+from tasks.digest_task import digest
 from tasks.embed import embed
 from tasks.heads import STEP as RETRIEVE
 from tasks.inventory import Row
@@ -29,9 +31,12 @@ from tasks.receipts import Receipt, ShardOutcome, record
 from tasks.report import NightReport, close_night, new_report
 from tasks.retrieve import retrieve
 from tasks.score import score
+from tasks.segment import segment
 from tasks.steps import plan_camera
 from tasks.summarise import summarise
 from workspace.opened import Workspace
+
+PUBLISHED = ("publish", "done")
 
 
 def deadline(workspace: Workspace, until: str | None) -> datetime | None:
@@ -69,7 +74,8 @@ class Work:
         self.receipts += new
         for receipt in new:
             if receipt.message and receipt.status in ("failed", "partial"):
-                self.report.failures.setdefault(f"{receipt.place}: {receipt.step} failed — {receipt.message}")
+                where = " · ".join(filter(None, receipt.place.told))  # a digest is of no camera
+                self.report.failures.setdefault(f"{where}: {receipt.step} failed — {receipt.message}")
 
     def result(self, future: "PrefectFuture[Any]", label: str) -> Any:
         """What a task gave back; None where it failed, which is entered as a failure."""
@@ -136,6 +142,26 @@ def process(work: Work, chosen: Sequence[DayPlan], all_days: Sequence[DayPlan]) 
     for number, (plans, futures) in enumerate(finishing, start=1):
         _collect(work, plans, futures)
         work.watch.progress("review", number, len(finishing))
+    _digest(work, chosen)
+
+
+def _digest(work: Work, chosen: Sequence[DayPlan]) -> None:
+    """Write the digest of each campaign and day of which a camera was published anew.
+
+    The others are looked at here: as a rule they stand, and a task of its own for each would cost more than that.
+    """
+    days = sorted({(day.place.campaign, day.place.day) for day in chosen})
+    new = {(done.place.campaign, done.place.day) for done in work.receipts if (done.step, done.status) == PUBLISHED}
+    futures = [
+        (campaign, day, digest.submit(work.root, campaign, day, work.threads))
+        for campaign, day in days
+        if (campaign, day) in new
+    ]
+    work.enter(
+        digest_day(work.workspace, campaign, day, work.threads) for campaign, day in days if (campaign, day) not in new
+    )
+    for campaign, day, future in futures:
+        work.enter(work.result(future, f"digest {campaign} · {day.isoformat()}") or [])
 
 
 def _submit_embedding(
@@ -171,8 +197,10 @@ def _finish_camera(
         return plans, []
     with ahead():
         scored = score.submit(work.root, camera, todo)
-        found = [scored, *_submit_retrieval(work, camera, todo, scored), *_submit_classification(work, camera, todo)]
-        summarised = summarise.submit(work.root, camera, todo, wait_for=found)  # type: ignore[call-overload]  # Prefect types wait_for only beside return_state
+        classified = _submit_classification(work, camera, todo)
+        segmented = segment.submit(work.root, camera, todo, work.threads, wait_for=[scored, *classified])  # type: ignore[call-overload]  # Prefect types wait_for only beside return_state
+        found = [scored, *_submit_retrieval(work, camera, todo, scored), *classified, segmented]
+        summarised = summarise.submit(work.root, camera, todo, wait_for=found)  # type: ignore[call-overload]  # likewise
         published = publish.submit(work.root, camera, todo, work.threads, wait_for=[summarised])  # type: ignore[call-overload]  # likewise
     return plans, [*found, summarised, published]
 

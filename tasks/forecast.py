@@ -11,6 +11,7 @@ from lake.current import recordings_now
 from lake.keys import Place
 from tasks.alarms import STEP as CLASSIFY
 from tasks.camera import best_first, embed_receipts, step_receipts
+from tasks.digest import digest_day
 from tasks.inventory import USABLE, Inventory, Row, known_inventory, name_of, report, take_inventory
 from tasks.plan import DayPlan, DaySteps, Selection, plan_days, recordings_of
 from tasks.receipts import Receipt, record
@@ -154,6 +155,14 @@ def idle_night(
     """
     receipts = [receipt for day, _ in found.plans for receipt in embed_receipts(day, day, ())]
     receipts += [receipt for _, steps in found.plans for receipt in step_receipts(steps)]
+    # Digests are no steps of a plan: one that failed, or is to be of another length, is made here.
+    digests = sorted({(day.place.campaign, day.place.day) for day, _ in found.plans})
+    made = [digest_day(workspace, campaign, day) for campaign, day in digests]
+    failed = (item for item in made if item.status in ("failed", "partial"))
+    report_of.failures |= {
+        f"{item.place.campaign} · {item.place.day}: digest failed — {item.message}": None for item in failed
+    }
+    receipts += made
     record(workspace.ledger, report_of.run, receipts)
     if notify:
         report_of.untold += tell(workspace, in_flow=False)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from footage.probe import content_hash
+from infra.settings import Settings
+from lake.keys import VERSIONS, short_hash
 
 Part = dict[str, Any]
 """`of`: hash of what decides it; `files`: content hash of each of its files, by name."""
@@ -53,3 +55,9 @@ def written_part(folder: Path, of: str, names: Iterable[str]) -> Part:
 
 def _is(path: Path, content: str) -> bool:
     return path.is_file() and content_hash(path) == content
+
+
+def decided_by(settings: Settings, *told: Any) -> str:
+    """A hash of what decides how a part looks, beside the camera's day, which its folder tells."""
+    pictures = settings.summary.model_dump(mode="json", include={"proxy_width", "proxy_rate_hz"})
+    return short_hash([VERSIONS["publish"], pictures, settings.site.time_zone, *told])

@@ -4,9 +4,10 @@ Keys depend on nothing but content and parameters, so all that follows is known 
 Nothing here decodes, loads a network or starts an orchestrator.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from footage.index import MICROSECONDS
 from footage.regions import Region
@@ -18,6 +19,9 @@ from tasks.inventory import USABLE, Row
 from tasks.projections import ProjectionPlan
 from workspace.indexes import load_index
 from workspace.opened import PlannedEncoder, Workspace
+
+if TYPE_CHECKING:  # SciPy comes with the arithmetic of summaries
+    from workspace.weight_sets import NamedWeights
 
 FRAMES_SCOPE = "frames"
 NOVELTY = "novelty"
@@ -356,6 +360,40 @@ class AlarmPlan:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """The segments of a day as the scales of later days take them: a file of `segments`, and the key of what decides its
+    raw columns. What the day's own scales were fitted on decides nothing of these."""
+
+    key: str
+    path: str
+    exists: bool
+
+
+@dataclass(frozen=True)
+class SummaryPlan:
+    """What decides a day's segments and its summary.
+
+    Attributes:
+        measured_by: parameters of the step `segment`.
+        made_from: keys of what segments are made from, beside alarms and the past: pictures, their embeddings and, where
+            they count, the scores of the novelty head.
+        alarms: names of the [[alarms]] whose probabilities make a segment anomalous.
+        with_novelty: whether the novelty head's do.
+        past: segments of the earlier days, which the scales are fitted on too.
+        chosen_by: parameters of the step `summarise`.
+        weights: in use.
+    """
+
+    measured_by: Mapping[str, Any]
+    made_from: tuple[str, ...]
+    alarms: tuple[str, ...]
+    with_novelty: bool
+    past: tuple[Measured, ...]
+    chosen_by: Mapping[str, Any]
+    weights: "NamedWeights"
+
+
+@dataclass(frozen=True)
 class DaySteps:
     """The steps of a camera's day after embedding, and what it is held against."""
 
@@ -365,8 +403,13 @@ class DaySteps:
     score: Step
     unusual: Unusual
     """The last of the files of `score`."""
+    segment: Step
+    """Of everything it is made from; see `tasks.summary_steps` for what is made where some of it failed."""
     summarise: Step
+    """Likewise."""
     publish: Step
+    summary: SummaryPlan
+    measured: Measured
     normals: tuple[str, ...]
     """Files of the earlier days' pictures, in the summary's space."""
     references: tuple[Reference, ...] = ()
@@ -384,7 +427,7 @@ class DaySteps:
     @property
     def all(self) -> tuple[Step, ...]:
         applied = (*self.retrieves, *self.classifies, *self.retired)
-        return (self.health, *self.fits, self.score, *applied, self.summarise, self.publish)
+        return (self.health, *self.fits, self.score, *applied, self.segment, self.summarise, self.publish)
 
     @property
     def retrieves(self) -> tuple[Step, ...]:

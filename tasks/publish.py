@@ -6,32 +6,33 @@ long as what they are made of is the same. `summary.json` is written last: what 
 
 import json
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
 from prefect import task
 
 from footage.regions import WHOLE
-from footage.writing import Chapter, contact_sheet, write_bytes, write_jpeg
+from footage.writing import VideoWriter, write_bytes, write_jpeg
 from infra.settings import SummaryTable
-from lake.keys import VERSIONS, short_hash
 from lake.store import Store
-from tasks.kept_files import EarlierParts, Part, written_part
+from tasks.kept_files import EarlierParts, Part, decided_by, written_part
 from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Recording, Step
 from tasks.receipts import Receipt, reason_of
+from tasks.segment_sheets import CONTACT, FIGURE, JPEG_QUALITY, best_of, write_contact_sheet, write_figure
+from tasks.shown_events import ShownEvents
 from tasks.shown_pictures import SUMMARY, Cut, ShownPictures
+from tasks.shown_segments import SampledPictures, chapter_of, entries_of, read_chosen, told_entry
 from tasks.steps import Published, published
-from tasks.summarise import recordings_of_day
+from tasks.summarise import read_segments, recordings_of_day, select
+from tasks.summary_steps import standing_applied, standing_segment, standing_summarise
+from tasks.truth import Truth
 from workspace.indexes import load_index
 from workspace.opened import Workspace
 
-CONTACT, ENTRIES = "contact.jpg", "summary.json"
-CONTACT_COLUMNS, CONTACT_WIDTH = 4, 1280
-JPEG_QUALITY = 85
+ENTRIES = "summary.json"
 
 Row = dict[str, Any]
 
@@ -64,7 +65,6 @@ class _Summary:
     """The summary of a day: what it shows, in order, the hash of it, and the files of it that stand; None: to be made."""
 
     entries: list[Row]
-    chapters: list[Chapter]
     of: str
     part: Part | None
 
@@ -73,18 +73,21 @@ class _Publication:
     """One camera's day on its way into its folder."""
 
     def __init__(self, workspace: Workspace, day: DayPlan, steps: DaySteps, decode_threads: int) -> None:
-        place = day.place
+        place, store = day.place, workspace.store
         self._workspace, self._day, self._steps = workspace, day, steps
         self._settings: SummaryTable = workspace.settings.summary
         self._folder = workspace.site.published_folder / place.campaign / place.camera / place.day.isoformat()
         self._recordings = {recording.recording_id: recording for recording in recordings_of_day(day)}
-        self._segments = _rows(workspace.store, steps.summarise.outputs[0], "taken_at")
-        self._chosen = [row for row in self._segments if row["chosen"]]
-        self._lacking = _lacking(workspace.store, steps)
-        lacking = _not_there(workspace.store, steps)
-        found_by = (steps.score, *(step for step in _applied(steps) if step not in lacking))
-        self._events = [row for step in found_by for row in _rows(workspace.store, step.outputs[1], "rank")]
+        truth = Truth(workspace, place.camera)
+        self._chosen = [
+            {**row, "truth": truth.of(row["recording_id"], row["from_us"], row["to_us"])}
+            for row in read_chosen(store, steps)
+        ]
+        self._lacking = _lacking(store, steps)
+        found_by = (steps.score, *standing_applied(store, steps))
+        events = [row for step in found_by for row in _events(store, step)]
         self._earlier = EarlierParts(self._folder, ENTRIES)
+        self._events = ShownEvents(workspace.settings, self._folder, self._recordings, events, self._earlier)
         self._pictures = ShownPictures(workspace, self._folder, decode_threads)
 
     def write(self) -> float:
@@ -92,14 +95,14 @@ class _Publication:
         for name in ("keyframes", "events"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         summary = self._summary()
-        clips = {row["event_id"]: self._clip(row) for row in self._events}
-        parts = {row["event_id"]: self._event_part(row, clips[row["event_id"]]) for row in self._events}
-        new = [row for row in self._events if parts[row["event_id"]] is None]
-        decoded_s = self._write_videos(summary, new, clips)
-        made = {row["event_id"]: self._written_event(row, clips[row["event_id"]]) for row in new}
-        made |= {event_id: part for event_id, part in parts.items() if part is not None}
-        made[SUMMARY] = summary.part or self._written_summary(summary)
-        told = self._told(summary.entries, clips, {name: part for name, part in made.items() if part is not None})
+        decoded_s = self._write_videos(summary)
+        self._events.written(self._pictures.stills.keys())
+        made = {SUMMARY: summary.part or self._written_summary(summary)}
+        best = self._best(summary.entries, made[SUMMARY])
+        if best:
+            made[FIGURE] = self._figure(best)
+        made |= self._events.parts
+        told = self._told(summary.entries, made)
         write_bytes(self._folder / ENTRIES, (json.dumps(told, indent=1, sort_keys=True) + "\n").encode())
         self._clear(told)
         return decoded_s
@@ -108,120 +111,81 @@ class _Publication:
         """The summary of all that was chosen, where it stands; else of what of it can be decoded."""
         there = [row for row in self._chosen if self._recordings[row["recording_id"]].there]
         for chosen in (self._chosen, there):
-            entries, chapters = self._entries(chosen)
-            names = ("recording_id", "segment", "from_us", "to_us", "keyframe_us", "chosen", "score")
+            entries = entries_of(chosen, self._recordings)
+            names = ("recording_id", "segment", "from_us", "to_us", "keyframe_us", "reason", "score")
             shown = [[*(row[name] for name in names), row["taken_at"].isoformat()] for row in entries]
-            of = self._decided_by("summary", self._settings.keyframes, shown)
+            of = decided_by(self._workspace.settings, "summary", self._settings.keyframes, shown)
             part = self._earlier.standing(SUMMARY, of)
             if part is not None:
                 break
-        return _Summary(entries, chapters, of, part)
+        return _Summary(entries, of, part)
 
-    def _event_part(self, event: Row, cut: Cut) -> Part | None:
-        """The event's short video and still where they stand, or as they were left of a recording that is gone."""
-        if self._recordings[event["recording_id"]].there:
-            return self._earlier.standing(event["event_id"], self._of_event(event, cut))
-        return self._earlier.named(event["event_id"])
-
-    def _of_event(self, event: Row, cut: Cut) -> str:
-        recording = self._recordings[event["recording_id"]]
-        shown = [cut.from_us, cut.to_us, event["peak_us"], event["keyframe"], event["clip"]]
-        return self._decided_by("event", recording.recording_id, recording.started_at.isoformat(), shown)
-
-    def _decided_by(self, *told: Any) -> str:
-        """A hash of what decides how a part looks, beside the camera's day, which its folder tells."""
-        settings = self._settings.model_dump(mode="json", include={"proxy_width", "proxy_rate_hz"})
-        return short_hash([VERSIONS["publish"], settings, self._workspace.settings.site.time_zone, *told])
-
-    def _written_event(self, event: Row, cut: Cut) -> Part | None:
-        """What was just made of an event; None of a recording that is gone."""
-        if not self._recordings[event["recording_id"]].there:
-            return None
-        names = [event["clip"], *([event["keyframe"]] if event["keyframe"] in self._pictures.stills else [])]
-        return written_part(self._folder, self._of_event(event, cut), names)
+    def _best(self, entries: Sequence[Row], part: Part) -> list[Row]:
+        """The entries that the sheets show: the best of those of which there is a still."""
+        return best_of([entry for entry in entries if entry["still"] in part["files"]], self._settings.keyframes)
 
     def _written_summary(self, summary: "_Summary") -> Part:
-        sheet = self._write_sheet(summary.entries)
+        """What was just made of the summary, its contact sheet included."""
         names = [entry["still"] for entry in summary.entries if entry["still"] in self._pictures.stills]
-        names += [*([SUMMARY] if summary.entries else []), *([CONTACT] if sheet else [])]
+        names += [SUMMARY] if summary.entries else []
+        best = self._best(summary.entries, {"files": names})
+        if best:
+            write_contact_sheet(self._folder, best, self._pictures.clock)
+            names.append(CONTACT)
         return written_part(self._folder, summary.of, names)
 
-    def _entries(self, chosen: Sequence[Row]) -> tuple[list[Row], list[Chapter]]:
-        entries, chapters, at_us = [], [], 0
-        # By recording: each is decoded once, and where two overlap their pictures must not alternate.
-        order = {recording_id: number for number, recording_id in enumerate(self._recordings)}
-        for row in sorted(chosen, key=lambda row: (order[row["recording_id"]], row["from_us"])):
-            length_us = row["to_us"] - row["from_us"]
-            recording = self._recordings[row["recording_id"]]
-            name = f"{row['taken_at']:%H%M%S}-{row['recording_id'][:6]}-{row['segment']:04d}.jpg"
-            entries.append({**row, "at_us": at_us, "recording": recording, "still": f"keyframes/{name}"})
-            chapters.append(
-                Chapter(f"{self._pictures.clock(row['taken_at'])} {row['chosen']}", at_us, at_us + length_us)
-            )
-            at_us += length_us
-        return entries, chapters
+    def _figure(self, best: Sequence[Row]) -> Part:
+        """The figure of the best, made again where something of it is told otherwise now; nothing is decoded for it."""
+        names = ("recording_id", "segment", "keyframe_us", "reason", "score", "probability", "truth")
+        shown = [[*(entry[name] for name in names), entry["taken_at"].isoformat()] for entry in best]
+        of = decided_by(self._workspace.settings, "figure", shown)
+        part = self._earlier.standing(FIGURE, of)
+        if part is None:
+            write_figure(self._folder, best, self._pictures.clock)
+        return part or written_part(self._folder, of, [FIGURE])
 
-    def _clip(self, event: Row) -> Cut:
-        """What the event's proxy shows: the event with a margin, or as much around its peak as a proxy may be long."""
-        recording = self._recordings[event["recording_id"]]
-        margin_us = round(self._settings.proxy_margin_s * 1e6)
-        start_us = _since(event["started_at"], recording) - margin_us
-        end_us = _since(event["ended_at"], recording) + margin_us
-        longest_us = round(self._settings.proxy_longest_s * 1e6)
-        if end_us - start_us > longest_us:
-            start_us = min(max(start_us, event["peak_us"] - longest_us // 2), end_us - longest_us)
-            end_us = start_us + longest_us
-        return Cut(event["clip"], max(0, start_us), min(end_us, recording.duration_us))
-
-    def _write_videos(self, summary: "_Summary", new: Sequence[Row], clips: dict[str, Cut]) -> float:
+    def _write_videos(self, summary: "_Summary") -> float:
         """One pass over each recording for what of the summary, the proxies and the stills is not there yet."""
         decoded_us = 0
         entries = summary.entries if summary.part is None else []
         with ExitStack() as open_videos:
             video = None
             if entries:
-                title, end_us = f"{self._day.place}", summary.chapters[-1].to_us
-                video = open_videos.enter_context(self._pictures.writer(SUMMARY, title, summary.chapters, end_us))
+                chapters = [chapter_of(entry, self._pictures.clock(entry["taken_at"])) for entry in entries]
+                title, end_us = f"{self._day.place}", chapters[-1].to_us
+                video = open_videos.enter_context(self._pictures.writer(SUMMARY, title, chapters, end_us))
             for recording in (recording for recording in self._recordings.values() if recording.there):
-                mine = [entry for entry in entries if entry["recording"] is recording]
-                cuts = [Cut(SUMMARY, entry["from_us"], entry["to_us"], entry["at_us"]) for entry in mine]
-                events = [row for row in new if row["recording_id"] == recording.recording_id]
-                cuts += [clips[row["event_id"]] for row in events]
-                stills = {entry["keyframe_us"]: entry["still"] for entry in mine}
-                wanted_stills = [*stills.items(), *((row["peak_us"], row["keyframe"]) for row in events)]
-                if not cuts:
-                    continue
-                index = load_index(self._workspace.store, recording.recording_id)
-                with ExitStack() as proxies:
-                    videos = {
-                        cut.video: proxies.enter_context(
-                            self._pictures.writer(cut.video, "", (), cut.to_us - cut.from_us)
-                        )
-                        for cut in cuts
-                        if cut.video != SUMMARY
-                    }
-                    if video is not None:
-                        videos[SUMMARY] = video
-                    self._pictures.feed(recording, index, cuts, wanted_stills, videos)
-                decoded_us += sum(cut.to_us - cut.from_us for cut in cuts)
+                decoded_us += self._write_from(recording, entries, video)
         for name, picture in sorted(self._pictures.stills.items()):
             write_jpeg(self._folder / name, picture, JPEG_QUALITY)
         return decoded_us / 1e6
 
-    def _write_sheet(self, entries: Sequence[Row]) -> bool:
-        """Write the contact sheet of the best; returns whether there is one."""
-        there = [entry for entry in entries if entry["still"] in self._pictures.stills]
-        best = sorted(there, key=lambda entry: (-entry["score"], entry["at_us"]))[: self._settings.keyframes]
-        best.sort(key=lambda entry: entry["at_us"])
-        if best:
-            captions = [f"{self._pictures.clock(entry['taken_at'])}  {entry['chosen']}" for entry in best]
-            pictures = [self._pictures.stills[entry["still"]] for entry in best]
-            sheet = contact_sheet(pictures, captions, CONTACT_COLUMNS, CONTACT_WIDTH)
-            write_jpeg(self._folder / CONTACT, sheet, JPEG_QUALITY)
-        return bool(best)
+    def _write_from(self, recording: Recording, entries: Sequence[Row], video: VideoWriter | None) -> int:
+        """Write what is shown of one recording; returns the microseconds decoded."""
+        mine = [entry for entry in entries if entry["recording"] is recording]
+        cuts = [Cut(SUMMARY, entry["from_us"], entry["to_us"], entry["at_us"]) for entry in mine]
+        events = [row for row in self._events.new if row["recording_id"] == recording.recording_id]
+        cuts += [self._events.clips[row["event_id"]] for row in events]
+        stills = {entry["keyframe_us"]: entry["still"] for entry in mine if entry["still"]}
+        wanted_stills = [*stills.items(), *((row["peak_us"], row["keyframe"]) for row in events)]
+        if cuts:
+            index = load_index(self._workspace.store, recording.recording_id)
+            with ExitStack() as proxies:
+                videos = {
+                    cut.video: proxies.enter_context(self._pictures.writer(cut.video, "", (), cut.to_us - cut.from_us))
+                    for cut in cuts
+                    if cut.video != SUMMARY
+                }
+                if video is not None:
+                    videos[SUMMARY] = video
+                self._pictures.feed(recording, index, cuts, wanted_stills, videos)
+        return sum(cut.to_us - cut.from_us for cut in cuts)
 
-    def _told(self, entries: Sequence[Row], clips: dict[str, Cut], made: dict[str, Part]) -> dict[str, Any]:
-        place = self._day.place
+    def _told(self, entries: Sequence[Row], made: dict[str, Part]) -> dict[str, Any]:
+        place, weights = self._day.place, self._steps.summary.weights
+        pictures = SampledPictures(self._workspace.store, self._day)
+        segments = read_segments(self._workspace, self._steps)
+        selection, _ = select(self._workspace, self._steps, segments)
         return {
             "key": self._steps.publish.key,
             "campaign": place.campaign,
@@ -231,23 +195,27 @@ class _Publication:
             "lacking": list(self._lacking),
             "video": SUMMARY if entries else "",
             "contact": CONTACT if CONTACT in made[SUMMARY]["files"] else "",
+            "figure": FIGURE if FIGURE in made else "",
             "duration_s": sum(entry["to_us"] - entry["from_us"] for entry in entries) / 1e6,
-            "entries": [_told_entry(entry) for entry in entries],
-            "events": list(self._told_events(clips, made)),
+            "weights": {"label": weights.label, "values": asdict(weights.weights)},
+            "entries": [told_entry(entry, pictures) for entry in entries],
+            "omitted": [{"name": event.name, "event_id": event.event_id} for event in selection.omitted],
+            "events": list(self._events.told()),
             "made": made,
-            "versions": {
-                "afterwatch": version("afterwatch"),
-                "score": self._steps.score.key,
-                "summarise": self._steps.summarise.key,
-                **({"retrieve": {step.scope: step.key for step in self._steps.retrieves}} if self._steps.heads else {}),
-                **(
-                    {"classify": {step.scope: step.key for step in self._steps.classifies}}
-                    if self._steps.alarms
-                    else {}
-                ),
-                "spaces": {encoder.table.name: encoder.spec.space for encoder in self._workspace.encoders},
-                "weights": {encoder.table.name: encoder.spec.weights for encoder in self._workspace.encoders},
-            },
+            "versions": self._versions(),
+        }
+
+    def _versions(self) -> dict[str, Any]:
+        store, steps, encoders = self._workspace.store, self._steps, self._workspace.encoders
+        return {
+            "afterwatch": version("afterwatch"),
+            "score": steps.score.key,
+            "segment": standing_segment(store, steps).key,
+            "summarise": standing_summarise(store, steps).key,
+            **({"retrieve": {step.scope: step.key for step in steps.retrieves}} if steps.heads else {}),
+            **({"classify": {step.scope: step.key for step in steps.classifies}} if steps.alarms else {}),
+            "spaces": {encoder.table.name: encoder.spec.space for encoder in encoders},
+            "weights": {encoder.table.name: encoder.spec.weights for encoder in encoders},
         }
 
     def _is_partial(self) -> bool:
@@ -261,34 +229,11 @@ class _Publication:
         scopes |= {scope for alarm in self._steps.alarms for region in alarm.regions for scope in region.scopes}
         return any(not product.exists for scope in scopes for product in self._day.products(scope))
 
-    def _told_events(self, clips: dict[str, Cut], made: dict[str, Part]) -> Iterator[Row]:
-        for row in self._events:
-            recording, cut = self._recordings[row["recording_id"]], clips[row["event_id"]]
-            files = made[row["event_id"]]["files"] if row["event_id"] in made else ()
-
-            def shown(name: str, recording: Recording = recording, files: Collection[str] = files) -> str:
-                """The file, where it was made; of a recording that is gone, where an earlier publication left it."""
-                return name if (name in files if recording.there else (self._folder / name).is_file()) else ""
-
-            moments = {name: row[name].isoformat() for name in ("started_at", "ended_at", "peak_at")}
-            yield {
-                **{name: row[name] for name in ("event_id", "rank", "alarm", "head", "version", "region", "peak_us")},
-                **moments,
-                "peak_score": float(row["peak_score"]),
-                "threshold": float(row["threshold"]),
-                "recording": recording.path,
-                "recording_id": row["recording_id"],
-                "keyframe": shown(row["keyframe"]),
-                "clip": shown(row["clip"]),
-                "clip_started_at": _at(recording, cut.from_us).isoformat(),
-                "clip_s": (cut.to_us - cut.from_us) / 1e6,
-            }
-
     def _clear(self, told: dict[str, Any]) -> None:
         """Remove what an earlier publication left, or did not finish, and this one does not name."""
         for file in self._folder.glob(".*.partial"):
             file.unlink(missing_ok=True)
-        for name in {SUMMARY, CONTACT} - {told["video"], told["contact"]}:
+        for name in {SUMMARY, CONTACT, FIGURE} - {told["video"], told["contact"], told["figure"]}:
             (self._folder / name).unlink(missing_ok=True)
         named = {item[key] for item in told["events"] for key in ("keyframe", "clip")}
         named |= {item["keyframe"] for item in told["entries"]}
@@ -298,43 +243,11 @@ class _Publication:
                     file.unlink(missing_ok=True)
 
 
-def _told_entry(entry: Row) -> Row:
-    names = ("recording_id", "from_us", "to_us", "keyframe_us")
-    scores = ("score", "anomaly", "memorability", "entropy", "dynamics")
-    return {
-        **{name: entry[name] for name in names},
-        **{name: round(float(entry[name]), 6) for name in scores},
-        "at_s": entry["at_us"] / 1e6,
-        "for_s": (entry["to_us"] - entry["from_us"]) / 1e6,
-        "recording": entry["recording"].path,
-        "taken_at": entry["taken_at"].isoformat(),
-        "reason": entry["chosen"],
-        "keyframe": entry["still"],
-    }
-
-
-def _applied(steps: DaySteps) -> tuple[Step, ...]:
-    """Steps of the heads and alarms that add events to those of the novelty head."""
-    return (*steps.retrieves, *steps.classifies)
-
-
-def _not_there(store: Store, steps: DaySteps) -> tuple[Step, ...]:
-    """Those of them that did not come to their end: what they find is not known yet."""
-    return tuple(step for step in _applied(steps) if not all(map(store.exists, step.outputs)))
-
-
 def _lacking(store: Store, steps: DaySteps) -> tuple[str, ...]:
-    """Names of the heads and alarms whose step did not come to its end."""
-    return tuple(step.scope for step in _not_there(store, steps))
+    """Names of the heads and alarms whose step did not come to its end: what they find is not known yet."""
+    there = standing_applied(store, steps)
+    return tuple(step.scope for step in (*steps.retrieves, *steps.classifies) if step not in there)
 
 
-def _rows(store: Store, path: str, order: str) -> list[Row]:
-    return list(store.read_table(path).sort_by(order).to_pylist())
-
-
-def _since(moment: datetime, recording: Recording) -> int:
-    return (moment - recording.started_at) // timedelta(microseconds=1)
-
-
-def _at(recording: Recording, t_us: int) -> datetime:
-    return (recording.started_at + timedelta(microseconds=t_us)).astimezone(UTC)
+def _events(store: Store, step: Step) -> list[Row]:
+    return list(store.read_table(step.outputs[1]).sort_by("rank").to_pylist())

@@ -25,8 +25,10 @@ from tasks.rows import finite
 from tasks.standing import standing_matters
 from workspace.opened import Workspace
 
-STEPS = ("ingest", "embed", "health", "fit", "score", "summarise", "publish")
-"""Steps of every night; `retrieve` and `classify` come after `score` where heads are in service and alarms switched on."""
+STEPS = ("ingest", "embed", "health", "fit", "score", "segment", "summarise", "publish")
+"""Steps of every night. `retrieve` and `classify` come after `score` where heads are in service and alarms switched on, and
+`digest` comes last where there are summaries."""
+DIGEST = "digest"
 SITE_DAY = date(1970, 1, 1)
 TOLERANCE_S = 0.001
 
@@ -109,7 +111,8 @@ def count_steps(receipts: Iterable[Receipt], ingested: dict[str, Any]) -> list[d
     steps = list(STEPS)
     for step in (RETRIEVE, CLASSIFY):
         if any(receipt.step == step for receipt in receipts):
-            steps.insert(steps.index("summarise"), step)
+            steps.insert(steps.index("segment"), step)
+    steps += [DIGEST] if any(receipt.step == DIGEST for receipt in receipts) else []
     counts: dict[str, dict[str, Any]] = {
         step: {"step": step, "done": 0, "skipped": 0, "failed": 0, "seconds": 0.0} for step in steps
     }
@@ -139,7 +142,7 @@ def close_night(
     report.coverage = coverage_of(workspace, days, mine)
     report.steps = count_steps(receipts, report.ingested)
     report.decoded_s = sum(receipt.decoded_s for receipt in receipts if receipt.step == "embed")
-    report.shown_s = sum(receipt.decoded_s for receipt in receipts if receipt.step == "publish")
+    report.shown_s = sum(receipt.decoded_s for receipt in receipts if receipt.step in ("publish", DIGEST))
     report.events, report.alarms_by_head = _count_events(workspace, receipts)
     report.alarms = sum(report.alarms_by_head.values())
     report.expected_alarms = expected_alarms_of(workspace, receipts)

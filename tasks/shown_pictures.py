@@ -16,7 +16,8 @@ from footage.decode import decode
 from footage.index import FrameIndex
 from footage.pictures import Picture, Rgb, Size
 from footage.regions import WHOLE
-from footage.writing import Chapter, Encoding, VideoWriter, draw_caption
+from footage.sheets import draw_caption
+from footage.writing import Chapter, Encoding, VideoWriter
 from infra.errors import AfterwatchError
 from infra.settings import SummaryTable
 from tasks.plan import Recording
@@ -93,15 +94,10 @@ class ShownPictures:
 
     def _captioned(self, picture: Picture, recording: Recording, size: Size) -> Rgb:
         """The picture within `size`, black beside it where a camera's recordings differ in shape."""
-        height, width = picture.size
-        scale = min(size[0] / height, size[1] / width)
-        fits = abs(size[0] - height * scale) < 2 and abs(size[1] - width * scale) < 2
-        inner = size if fits else (max(1, round(height * scale)), max(1, round(width * scale)))
-        small = picture.view(WHOLE, inner)
-        above, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
-        small = np.pad(small, ((above, size[0] - inner[0] - above), (left, size[1] - inner[1] - left), (0, 0)))
         moment = recording.started_at + timedelta(microseconds=picture.t_us)
-        return draw_caption(small, f"{recording.place.camera}  {recording.place.day} {self.clock(moment)}")
+        return draw_caption(
+            letterboxed(picture, size), f"{recording.place.camera}  {recording.place.day} {self.clock(moment)}"
+        )
 
     def clock(self, moment: datetime) -> str:
         """Time of day in the site's zone."""
@@ -112,3 +108,14 @@ class ShownPictures:
         rate = Fraction(self._settings.proxy_rate_hz).limit_denominator(1000)
         encoding = Encoding(crf=27, preset="superfast", keyframe_every=round(2 * rate), rate_hz=rate)
         return VideoWriter(self._folder / name, encoding, title=title or None, chapters=chapters, end_us=end_us)
+
+
+def letterboxed(picture: Picture, size: Size) -> Rgb:
+    """uint8 (h, w, 3): the picture within `size`, black beside it where it has another shape."""
+    height, width = picture.size
+    scale = min(size[0] / height, size[1] / width)
+    fits = abs(size[0] - height * scale) < 2 and abs(size[1] - width * scale) < 2
+    inner = size if fits else (max(1, round(height * scale)), max(1, round(width * scale)))
+    small = picture.view(WHOLE, inner)
+    above, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    return np.pad(small, ((above, size[0] - inner[0] - above), (left, size[1] - inner[1] - left), (0, 0)))

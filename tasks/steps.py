@@ -14,12 +14,14 @@ from lake.thresholds import thresholds_now
 from lake.verdicts import judged_stretches
 from tasks.alarms import CameraAlarms
 from tasks.camera_runs import CameraRuns
+from tasks.day_steps import day_key, day_step
 from tasks.heads import CameraHeads
 from tasks.plan import (
     FRAMES_SCOPE,
     NOVELTY,
     DayPlan,
     DaySteps,
+    Measured,
     Reference,
     RegionPlan,
     Said,
@@ -32,10 +34,15 @@ from tasks.plan import (
 )
 from tasks.projections import ProjectionPlan, find_projection
 from tasks.references import find_references, references_within
+from tasks.summary_steps import MadeFrom, anomaly_steps, measured, plan_summary, segment_step, summarise_step
+from tasks.truth import Truth
 from workspace.opened import Workspace
+from workspace.weight_sets import NamedWeights, weights_in_use
 
 SCORED = ("scores", "events", "reasons", "standards")
 """Tables that a day's scoring writes, beside `unusual`."""
+SHOWN_BY = {"keyframes", "proxy_width", "proxy_rate_hz", "proxy_margin_s", "proxy_longest_s"}
+"""Settings of the summary that decide how it looks, and not what it shows."""
 
 
 def plan_camera(workspace: Workspace, days: Sequence[DayPlan], chosen: Collection[Place]) -> list[DaySteps]:
@@ -54,7 +61,8 @@ def plan_camera(workspace: Workspace, days: Sequence[DayPlan], chosen: Collectio
     planned: list[tuple[DayPlan, DaySteps]] = []
     camera = days[0].place.camera
     runs = CameraRuns(workspace, camera)
-    serving = _Serving(CameraHeads(workspace, camera, runs), CameraAlarms(workspace, camera, runs))
+    heads, alarms = CameraHeads(workspace, camera, runs), CameraAlarms(workspace, camera, runs)
+    serving = _Serving(heads, alarms, runs, weights_in_use(workspace), Truth(workspace, camera))
     references = find_references(workspace, days)
     said = _Said(workspace, camera)
     for day in sorted(days, key=lambda day: (day.place.day, day.place.campaign)):
@@ -71,82 +79,107 @@ def _plan_steps(
     serving: "_Serving",
     said: "_Said",
 ) -> DaySteps:
-    settings, place = workspace.settings, day.place
-    novelty, summary = settings.novelty, settings.summary
-    since = place.day - timedelta(days=novelty.reference_days)
+    settings, place, store = workspace.settings, day.place, workspace.store
+    since = place.day - timedelta(days=settings.novelty.reference_days)
     before = [(other, steps) for other, steps in planned if since <= other.place.day < place.day]
     past = [other for other, _ in before]
-    # A day of which nothing is embedded is not judged, and has no alarms to leave out.
-    judged = [
-        steps.unusual
-        for other, steps in before
-        if steps.unusual.exists or (other.place in chosen and made(other, FRAMES_SCOPE))
-    ]
-    pictures = f"{workspace.encoder(summary.encoder).spec.space}/{WHOLE.name}"
-    normals = [product for other in past for product in made(other, pictures)]
-    frames, looks = made(day, FRAMES_SCOPE), made(day, pictures)
-
-    def key_of(name: str, parameters: Any, inputs: Sequence[str]) -> str:
-        told = {"place": place.told, "parameters": parameters}
-        return step_key(name, told, inputs)
-
-    def step(name: str, scope: str, parameters: Any, inputs: Sequence[str], tables: Sequence[str]) -> Step:
-        key = key_of(name, parameters, inputs)
-        outputs = tuple(f"{table}/{place.folder}/{key}.parquet" for table in tables)
-        return Step(name, scope, key, tuple(inputs), outputs, all(workspace.store.exists(path) for path in outputs))
-
+    frames = made(day, FRAMES_SCOPE)
     held_against = references_within(references, day)
     identities = [[reference.key, reference.from_us] for reference in held_against]
-    health = step("health", "", {"references": identities}, keys_of(frames), ("health",))
-    regions, judged_by = _plan_regions(workspace, day, past, judged, said)
+    health = day_step(store, "health", "", place, {"references": identities}, keys_of(frames), ("health",))
+    regions, score, unusual = _plan_scores(workspace, day, before, chosen, said)
+
+    pictures = f"{workspace.encoder(settings.summary.encoder).spec.space}/{WHOLE.name}"
+    normals = [product for other in past for product in made(other, pictures)]
+    made_from = MadeFrom(keys_of(frames), keys_of(made(day, pictures)), keys_of(normals), unusual.key)
+    summary = plan_summary(workspace, place, made_from, _measured_before(before, chosen), serving.weights)
+    heads = serving.heads.plan(day, held_against) if place in chosen else ()
+    # What later days take of this one's segments depends on its alarms, whether the run is about it or not.
+    alarms = serving.alarms.plan(day, held_against) if place in chosen or summary.alarms else ()
+    retired = (*serving.heads.retired(place), *serving.alarms.retired(place)) if place in chosen else ()
+    of_alarms = anomaly_steps(summary, alarms)
+    segment = serving.with_remark(segment_step(store, place, summary, of_alarms, summary.past))
+    applied = (*(head.step for head in heads), *(alarm.step for alarm in alarms))
+    summarise = serving.with_remark(summarise_step(store, place, summary, (segment, score, *applied)))
+
+    shown_by = {
+        "summary": settings.summary.model_dump(mode="json", include=SHOWN_BY),
+        "time_zone": settings.site.time_zone,
+        "truth": serving.truth.told({shard.recording.recording_id for shard in day.shards}),
+    }
+    made_by = [score.key, summarise.key, *(step.key for step in applied)]
+    publish = day_step(store, "publish", "", place, shown_by, made_by, ())
+    publish = replace(publish, exists=published(workspace, place) == Published(publish.key))
+    return DaySteps(
+        place=place,
+        health=health,
+        regions=regions,
+        score=score,
+        unusual=unusual,
+        segment=segment,
+        summarise=summarise,
+        publish=publish,
+        summary=summary,
+        measured=measured(segment, place, summary, of_alarms),
+        normals=paths_of(normals),
+        references=held_against,
+        heads=heads,
+        retired=retired,
+        projection=said.projection,
+        alarms=alarms,
+    )
+
+
+def _plan_scores(
+    workspace: Workspace,
+    day: DayPlan,
+    before: Sequence[tuple[DayPlan, DaySteps]],
+    chosen: Collection[Place],
+    said: "_Said",
+) -> tuple[tuple[RegionPlan, ...], Step, Unusual]:
+    """The regions that are judged, the step that does it, and what of the day later references leave out."""
+    novelty, place, store = workspace.settings.novelty, day.place, workspace.store
+    # A day of which nothing is embedded is not judged, and has no alarms to leave out.
+    judged = [steps.unusual for other, steps in before if steps.unusual.exists or _comes(other, chosen)]
+    regions, judged_by = _plan_regions(workspace, day, [other for other, _ in before], judged, said)
     budget = _budget(novelty, said.projection)
     in_use = _thresholds_in_use(novelty, regions)
-    score = step("score", novelty.name, {**budget, **in_use}, judged_by, SCORED)
-    left_out = key_of("score", budget, judged_by)
+    score = day_step(store, "score", novelty.name, place, {**budget, **in_use}, judged_by, SCORED)
+    left_out = day_key("score", place, budget, judged_by)
     path = f"unusual/{place.folder}/{left_out}.parquet"
-    unusual = Unusual(left_out, path, workspace.store.exists(path))
+    unusual = Unusual(left_out, path, store.exists(path))
     score = replace(
         score,
         outputs=(*score.outputs, path),
         exists=score.exists and unusual.exists,
         remark="" if regions or not made(day, FRAMES_SCOPE) else _not_judged(workspace, place.camera),
     )
-    chosen_by = summary.model_dump(
-        mode="json", include={"segment_s", "budget_s", "similarity_limit", "encoder", "weights"}
-    )
-    made_of = [score.key, *keys_of(frames), *keys_of(looks), *keys_of(normals)]
-    summarise = step("summarise", "", chosen_by, made_of, ("segments",))
-    shown_by = {"summary": summary.model_dump(mode="json"), "time_zone": settings.site.time_zone}
-    heads = serving.heads.plan(day, held_against) if place in chosen else ()
-    alarms = serving.alarms.plan(day, held_against) if place in chosen else ()
-    retired = (*serving.heads.retired(place), *serving.alarms.retired(place)) if place in chosen else ()
-    applied = [*(head.step.key for head in heads), *(alarm.step.key for alarm in alarms)]
-    made_by = [score.key, summarise.key, *applied]
-    publish = step("publish", "", shown_by, made_by, ())
-    publish = replace(publish, exists=published(workspace, place) == Published(publish.key))
-    return DaySteps(
-        place,
-        health,
-        regions,
-        score,
-        unusual,
-        summarise,
-        publish,
-        paths_of(normals),
-        held_against,
-        heads,
-        retired,
-        said.projection,
-        alarms,
-    )
+    return regions, score, unusual
+
+
+def _measured_before(before: Sequence[tuple[DayPlan, DaySteps]], chosen: Collection[Place]) -> list[Measured]:
+    """The earlier days' segments that are there, or that this run will make."""
+    return [steps.measured for other, steps in before if steps.measured.exists or _comes(other, chosen)]
+
+
+def _comes(day: DayPlan, chosen: Collection[Place]) -> bool:
+    """Whether this run makes what follows the embedding of a day."""
+    return day.place in chosen and bool(made(day, FRAMES_SCOPE))
 
 
 @dataclass(frozen=True)
 class _Serving:
-    """What is applied to a camera's days beside its novelty head."""
+    """What is applied to a camera's days beside its novelty head, what the ledger says of them, and the weights in use."""
 
     heads: CameraHeads
     alarms: CameraAlarms
+    runs: CameraRuns
+    weights: NamedWeights
+    truth: Truth
+
+    def with_remark(self, step: Step) -> Step:
+        """A step that exists with what was told of it when it was made."""
+        return replace(step, remark=self.runs.said(step.name, step.key)) if step.exists else step
 
 
 class _Said:

@@ -72,7 +72,7 @@ def test_a_night_tells_its_alarms_once_and_a_backfill_tells_nobody(
     switch_on(lively(workspace, EAST), {"cameras": [EAST]}, **changes)
     site = workspace.site.root
 
-    assert f"classify {LIVELY}, publish" in call(capsys, "plan", "--site", site)
+    assert f"classify {LIVELY}, summarise, publish" in call(capsys, "plan", "--site", site)
     first = afterwatch("run", "--site", site, "--json")
     assert first.code == 0, first.err
     assert first.json["status"] == "complete", "a channel that fails fails no night"

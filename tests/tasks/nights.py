@@ -16,6 +16,7 @@ from infra.settings import SETTINGS_FILE
 from lake.ledger import Statement
 from tasks.camera import best_first, embed_receipts, step_receipts
 from tasks.classify import classify_day
+from tasks.digest import digest_day
 from tasks.embed import embed_shards
 from tasks.ingest import enter, examine_file
 from tasks.inventory import Inventory, Row, report, take_inventory
@@ -25,6 +26,7 @@ from tasks.receipts import Receipt, ShardOutcome, record
 from tasks.report import NightReport, close_night, new_report
 from tasks.retrieve import retrieve_day
 from tasks.score import score_day
+from tasks.segment import segment_day
 from tasks.steps import plan_camera
 from tasks.summarise import summarise_day
 from tests.tasks.planned import EVERYTHING, plan
@@ -107,8 +109,8 @@ class Night:
     receipts: list[Receipt] = field(default_factory=list)
 
     def done(self) -> set[tuple[str, str, str, str]]:
-        """(camera, day, step, scope) of everything that was made."""
-        made = (receipt for receipt in self.receipts if receipt.status == "done")
+        """(camera, day, step, scope) of everything that was made of a camera's day; digests are of all cameras."""
+        made = (receipt for receipt in self.receipts if receipt.status == "done" and receipt.place.camera)
         return {(made.place.camera, made.place.day.isoformat(), made.step, made.scope) for made in made}
 
     def failed(self) -> list[Receipt]:
@@ -148,6 +150,10 @@ def run(workspace: Workspace, selection: Selection = EVERYTHING, *, retry: bool 
                 receipts += step_receipts(steps) if steps.exist else finish_day(workspace, day, steps)
         record(workspace.ledger, told.run, receipts)
         night.receipts += receipts
+    digests = sorted({(day.place.campaign, day.place.day) for day in chosen})
+    receipts = [digest_day(workspace, campaign, day, 1) for campaign, day in digests]
+    record(workspace.ledger, told.run, receipts)
+    night.receipts += receipts
     for receipt in night.failed():
         told.failures.setdefault(f"{receipt.place}: {receipt.step} failed — {receipt.message}")
     told.ingest = report(inventory, rows[len(inventory.present) :], workspace.settings.footage.gap_s)
@@ -157,10 +163,11 @@ def run(workspace: Workspace, selection: Selection = EVERYTHING, *, retry: bool 
 
 
 def finish_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Receipt]:
-    """Score, retrieve, classify, summarise and publish a day."""
+    """Score, retrieve, classify, segment, summarise and publish a day."""
     receipts = [*score_day(workspace, day, steps), *retrieve_day(workspace, day, steps)]
     receipts += classify_day(workspace, day, steps)
-    return [*receipts, summarise_day(workspace, day, steps), publish_day(workspace, day, steps, 1)]
+    receipts += [segment_day(workspace, day, steps), summarise_day(workspace, day, steps)]
+    return [*receipts, publish_day(workspace, day, steps, 1)]
 
 
 def table_of(workspace: Workspace, paths: Sequence[str]) -> pa.Table:

@@ -117,6 +117,20 @@ def test_an_idle_night_decodes_nothing_and_enters_what_counts(
     assert tree(copied.site.published_folder) == before
 
 
+def test_a_night_with_nothing_else_to_do_makes_digests_of_another_length(copied: Workspace) -> None:
+    idle_night(copied, forecast(copied, EVERYTHING, workers=1), EVERYTHING, new_report())
+    shorter = configure(copied.site.root, {"summary": {"digest_s": 5.0}})
+    found = forecast(shorter, EVERYTHING, workers=1)
+    assert found.is_empty
+    for done, skipped in ((2, 0), (0, 2)):
+        told = idle_night(shorter, found, EVERYTHING, new_report())
+        (digests,) = (step for step in told.steps if step["step"] == "digest")
+        assert (told.status, digests["done"], digests["skipped"], told.decoded_s) == ("complete", done, skipped, 0.0)
+    for day in ("2026-03-02", "2026-03-03"):
+        digest = json.loads((shorter.site.digests_folder / "demo" / day / "summary.json").read_text(encoding="utf-8"))
+        assert 0 < digest["duration_s"] <= 5
+
+
 def test_an_idle_night_imports_neither_networks_nor_an_orchestrator(copied: Workspace) -> None:
     script = (
         "import sys\nfrom tasks.forecast import forecast, idle_night\nfrom tasks.plan import Selection\n"

@@ -311,7 +311,11 @@ def test_a_day_can_be_published_again_after_one_of_its_recordings_has_gone(works
     (workspace.site.footage_root / GOOD).unlink()
     changed = configure(workspace.site.root, {"summary": {"segment_s": 1.0}})
     night = run(changed)
-    assert {(step, scope) for _, _, step, scope in night.done()} == {("summarise", ""), ("publish", "")}
+    assert {(step, scope) for _, _, step, scope in night.done()} == {
+        ("segment", ""),
+        ("summarise", ""),
+        ("publish", ""),
+    }
     assert night.failed() == []
 
 

@@ -33,6 +33,7 @@ from workspace.opened import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 AFTER_SCORES = frozenset({"score", "summarise", "publish"})
+MEASURED = frozenset({"segment", "summarise", "publish"})
 Named = tuple[str, str, str, str]
 
 
@@ -51,21 +52,19 @@ class Change:
         return camera in self.cameras and step in self.steps and takes
 
 
-EVERYTHING = frozenset(VERSIONS) - {"ingest", "retrieve", "classify"}
-"""Steps of a day where no head is in service and no alarm switched on."""
-JUDGED = AFTER_SCORES | {"fit"}
+EVERYTHING = frozenset(VERSIONS) - {"ingest", "retrieve", "classify", "digest"}
+"""Steps of a camera's day where no head is in service and no alarm switched on."""
+JUDGED = AFTER_SCORES | MEASURED | {"fit"}
 MOTION = [{"name": "handcrafted/appearance"}, {"name": "handcrafted/motion", "stride_s": 0.4}]
 
 CHANGES = {
     "one camera's sampling": Change(
         {"cameras": {NORTH: {"sampling": {"policy": "every_nth", "n": 2}}}},
-        frozenset({"embed", "health", "summarise", "publish"}),
+        MEASURED | {"embed", "health"},
         (FRAMES_SCOPE, "appearance"),  # snippets are cut by their encoder's rate
         frozenset({NORTH}),
     ),
-    "reach of a sample": Change(
-        {"reach_s": 0.5}, frozenset({"embed", "health", "summarise", "publish"}), (FRAMES_SCOPE,)
-    ),
+    "reach of a sample": Change({"reach_s": 0.5}, MEASURED | {"embed", "health"}, (FRAMES_SCOPE,)),
     "stride of snippets": Change({"encoders": MOTION}, JUDGED | {"embed"}, ("motion",)),
     "novelty's detector": Change({"novelty": {"detector": "lof"}}, JUDGED),
     "projection": Change({"novelty": {"projection": "gaussian", "dimension": 8}}, JUDGED),
@@ -73,6 +72,12 @@ CHANGES = {
     "alarm budget": Change({"novelty": {"alarms_per_night": 5.0}}, JUDGED),
     "weights of the summary": Change({"summary": {"weights": {"entropy": 0.9}}}, frozenset({"summarise", "publish"})),
     "budget of the summary": Change({"summary": {"budget_s": 6.0}}, frozenset({"summarise", "publish"})),
+    "likeness of segments": Change({"summary": {"similarity_limit": 0.5}}, frozenset({"summarise", "publish"})),
+    "length of segments": Change({"summary": {"segment_s": 1.0}}, MEASURED),
+    "longest segment between changes, where none are looked for": Change({"summary": {"longest_s": 9.0}}, frozenset()),
+    "where segments begin": Change({"summary": {"segmentation": "change_points"}}, MEASURED),
+    "cuts of one camera": Change({"summary": {"cuts": [NORTH]}}, MEASURED, cameras=frozenset({NORTH})),
+    "length of the digest": Change({"summary": {"digest_s": 9.0}}, frozenset()),
     "size of proxies": Change({"summary": {"proxy_width": 64}}, frozenset({"publish"})),
     "time zone without another day": Change({"site": {"time_zone": "Asia/Tokyo"}}, frozenset({"publish"})),
     "name of the site": Change({"site": {"name": "other"}}, frozenset()),
@@ -180,6 +185,7 @@ def test_the_version_of_a_step_touches_it_and_what_follows(
         "health": {"health"},
         "fit": JUDGED,
         "score": JUDGED,  # later days are held against the past without what raised an alarm there
+        "segment": MEASURED,
         "summarise": {"summarise", "publish"},
         "publish": {"publish"},
     }

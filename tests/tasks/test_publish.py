@@ -21,6 +21,7 @@ from tasks import embedding, shown_pictures
 from tasks.plan import FRAMES_SCOPE, DayPlan
 from tasks.publish import publish_day
 from tasks.score import score_day
+from tasks.segment import segment_day
 from tasks.summarise import summarise_day
 from tests.footage.films import Film, make
 from tests.tasks.conftest import Processed
@@ -79,7 +80,7 @@ def test_every_day_with_pictures_is_published_whole(processed: Processed) -> Non
             processed.workspace.site.published_folder
         ).parts
         assert not told["partial"]
-        named = {"summary.json", told["video"], told["contact"]}
+        named = {"summary.json", told["video"], told["contact"], told["figure"]}
         named |= {item["keyframe"] for item in told["entries"]}
         named |= {item[name] for item in told["events"] for name in ("keyframe", "clip")}
         assert set(tree(folder)) == named, "what is named is there, and nothing else"
@@ -242,6 +243,7 @@ def test_a_day_with_a_shard_missing_is_partial_until_it_comes(tmp_path: Path) ->
     (day,) = plan(workspace)
     (steps,) = steps_of(workspace, [day])
     score_day(workspace, day, steps)
+    segment_day(workspace, day, steps)
     summarise_day(workspace, day, steps)
     assert publish_day(workspace, day, steps, 1).status == "done"
     assert only(workspace)[1]["partial"]

@@ -51,7 +51,7 @@ def test_without_heads_nothing_is_planned_and_keys_are_as_before(copied: Workspa
     served = serve(copied, EAST)
     after = keys_of(served)
     changed = {(name[0], name[2]) for name in after if before.get(name) != after[name]}
-    assert changed == {(EAST, "retrieve"), (EAST, "publish")}
+    assert changed == {(EAST, step) for step in ("retrieve", "summarise", "publish")}
     retire(served.ledger, KIND, BUSY, "tests", EAST)
     assert keys_of(Workspace(served.site.root)) == before
 
@@ -65,7 +65,7 @@ def test_a_night_applies_a_head_to_every_day_of_its_camera_and_decodes_only_what
     assert {(item.place.camera, item.scope, item.status, item.message) for item in retrieved(night)} == {
         (EAST, BUSY, "done", "")
     }
-    assert {step for _, _, step, _ in night.done()} == {"retrieve", "publish"}
+    assert {step for _, _, step, _ in night.done()} == {"retrieve", "summarise", "publish"}
     assert night.report.status == "complete"
     assert [item["step"] for item in night.report.steps].count("retrieve") == 1
     again = run(Workspace(served.site.root))
@@ -114,12 +114,12 @@ def test_events_of_heads_are_published_beside_the_anomalies(copied: Workspace) -
         assert told["versions"]["retrieve"] == {BUSY: steps.retrieves[0].key}
 
 
-def test_the_summary_does_not_depend_on_heads(copied: Workspace) -> None:
-    before = {steps.place: steps.summarise for steps in steps_by_day(copied)}
+def test_segments_do_not_depend_on_heads(copied: Workspace) -> None:
+    before = {steps.place: steps.segment for steps in steps_by_day(copied)}
     night = run(serve(copied, EAST))
-    after = {steps.place: steps.summarise for steps in steps_by_day(copied)}
+    after = {steps.place: steps.segment for steps in steps_by_day(copied)}
     assert before == after
-    assert not any(step == "summarise" for _, _, step, _ in night.done())
+    assert not any(step == "segment" for _, _, step, _ in night.done())
 
 
 def test_another_version_takes_the_place_of_the_one_before(copied: Workspace) -> None:
@@ -280,7 +280,8 @@ def test_planning_a_camera_reads_each_head_and_the_ledger_once(
     monkeypatch.setattr(Registry, "load", counted_load)
     monkeypatch.setattr(Ledger, "rows", counted_rows)
     steps_of(served, days)
-    assert calls[BUSY] == calls[f"{EAST}.frame.calm"] == calls["promotions"] == calls["runs"] == 1
+    assert calls[BUSY] == calls[f"{EAST}.frame.calm"] == calls["runs"] == 1
+    assert calls["promotions"] == 2, "the heads, and the weights of summaries"
 
 
 def test_a_day_is_published_without_a_head_that_failed_and_again_when_it_comes(
@@ -311,7 +312,8 @@ def test_a_day_is_published_without_a_head_that_failed_and_again_when_it_comes(
         assert heads_shown() == [{"busy", "novelty"}] * 2
         assert not any(steps.publish.exists for steps in steps_by_day(served)), "it may come tonight"
         assert not any(step == "publish" for _, _, step, _ in run(served).done()), "nothing else to show so far"
-    assert {(step, scope) for _, _, step, scope in run(served).done()} == {("retrieve", calm), ("publish", "")}
+    made = {("retrieve", calm), ("summarise", ""), ("publish", "")}
+    assert {(step, scope) for _, _, step, scope in run(served).done()} == made
     assert heads_shown() == [{"busy", "calm", "novelty"}] * 2
     assert all(steps.exist for steps in steps_by_day(served))
 

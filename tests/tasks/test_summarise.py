@@ -8,27 +8,29 @@ import av
 import numpy as np
 import pytest
 
-from lake.keys import Place
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps
-from tasks.summarise import read_events, recordings_of_day, summarise_day
-from tests.footage.films import Film, make
+from lake.weight_sets import save_weight_set, use_weight_set
+from models.summary.scores import Weights
+from tasks import retrieve as retrieving
+from tasks.plan import DaySteps, HeadPlan
+from tasks.segment import segment_day
+from tasks.summarise import read_events, read_segments, select, select_day, summarise_day
+from tasks.summary_steps import standing_summarise
 from tests.tasks.conftest import Processed
-from tests.tasks.nights import TUESDAY, configure, new_site, run
-from tests.tasks.planned import plan, steps_of
+from tests.tasks.heads import serve
+from tests.tasks.nights import EAST, MONDAY, TUESDAY, configure, new_site, run
+from tests.tasks.segmented import Row, day_of, days_of
 from workspace.opened import Workspace
+from workspace.weight_sets import NamedWeights, weights_in_use
 
-Row = dict[str, Any]
-
-
-def days_of(workspace: Workspace) -> list[tuple[DayPlan, DaySteps]]:
-    days = {day.place: day for day in plan(workspace)}
-    return [(days[steps.place], steps) for steps in steps_of(workspace, list(days.values()))]
+BUSY = {"anomaly": 0.0, "memorability": 0.0, "entropy": 0.0, "dynamics": 1.0}
 
 
-def rows_of_day(workspace: Workspace, steps: DaySteps) -> tuple[list[Row], list[Row]]:
-    """Segments in order of time, and events by rank."""
-    segments = workspace.store.read_table(steps.summarise.outputs[0]).sort_by("taken_at").to_pylist()
-    return segments, workspace.store.read_table(steps.score.outputs[1]).sort_by("rank").to_pylist()
+def chosen_of(workspace: Workspace, steps: DaySteps) -> list[Row]:
+    return list(workspace.store.read_table(steps.summarise.outputs[0]).to_pylist())
+
+
+def events_of(workspace: Workspace, steps: DaySteps) -> list[Row]:
+    return list(workspace.store.read_table(steps.score.outputs[1]).sort_by("rank").to_pylist())
 
 
 def end_of(segment: Row) -> datetime:
@@ -36,11 +38,16 @@ def end_of(segment: Row) -> datetime:
     return end
 
 
+def length_us(segments: list[Row]) -> int:
+    return sum(segment["to_us"] - segment["from_us"] for segment in segments)
+
+
 @pytest.fixture(params=[12.0, 4.0, 2.0, 1.0, 500.0])
 def budgeted(request: pytest.FixtureRequest, copied: Workspace) -> tuple[Workspace, float]:
     """The processed site, summarised anew within a budget."""
     workspace = configure(copied.site.root, {"summary": {"budget_s": request.param}})
     for day, steps in days_of(workspace):
+        assert steps.segment.exists, "no segment depends on the budget"
         assert summarise_day(workspace, day, steps).status in ("done", "skipped")
     return workspace, float(request.param)
 
@@ -48,37 +55,42 @@ def budgeted(request: pytest.FixtureRequest, copied: Workspace) -> tuple[Workspa
 def test_a_summary_keeps_its_budget_and_tells_every_event_it_has_room_for(budgeted: tuple[Workspace, float]) -> None:
     workspace, budget_s = budgeted
     for _, steps in days_of(workspace):
-        segments, events = rows_of_day(workspace, steps)
-        chosen = [segment for segment in segments if segment["chosen"]]
-        shown_us = sum(segment["to_us"] - segment["from_us"] for segment in chosen)
-        assert shown_us <= budget_s * 1e6
-        left_us = budget_s * 1e6 - sum(s["to_us"] - s["from_us"] for s in chosen if s["chosen"].startswith("event"))
+        segments = read_segments(workspace, steps).to_pylist()
+        chosen, events = chosen_of(workspace, steps), events_of(workspace, steps)
+        assert length_us(chosen) <= budget_s * 1e6
+        left_us = budget_s * 1e6 - length_us([segment for segment in chosen if segment["event_id"]])
+        spans = {(row["recording_id"], row["segment"]) for row in chosen}
         for event in events:
             showing = [s for s in segments if s["taken_at"] < event["ended_at"] and end_of(s) > event["started_at"]]
-            assert any(s["chosen"] for s in showing) or all(s["to_us"] - s["from_us"] > left_us for s in showing)
+            shown = any((s["recording_id"], s["segment"]) in spans for s in showing)
+            assert shown or all(s["to_us"] - s["from_us"] > left_us for s in showing)
+        moments = [segment["taken_at"] for segment in chosen]
+        assert moments == sorted(moments)
         if budget_s == 500.0:
-            assert {segment["chosen"].split()[0] for segment in chosen} <= {"event", "score"}
             assert events
-            assert len({segment["chosen"] for segment in chosen if segment["chosen"] != "score"}) > 0
+            assert any(segment["event_id"] for segment in chosen)
 
 
-def test_a_reason_names_the_event_by_its_rank(budgeted: tuple[Workspace, float]) -> None:
+def test_a_reason_names_the_head_and_rank_of_its_event(budgeted: tuple[Workspace, float]) -> None:
     workspace, _ = budgeted
     for _, steps in days_of(workspace):
-        segments, events = rows_of_day(workspace, steps)
-        by_rank = {f"event {event['rank']}": event for event in events}
-        for segment in segments:
-            if segment["chosen"] not in ("", "score"):
-                event = by_rank[segment["chosen"]]
-                assert segment["taken_at"] < event["ended_at"]
-                assert end_of(segment) > event["started_at"]
-        told = [event.peak_us for event in read_events(workspace, steps)]
-        assert told == [round(event["peak_at"].timestamp() * 1e6) for event in events]
+        events = events_of(workspace, steps)
+        by_rank = {f"novelty {event['rank']}": event for event in events}
+        for segment in chosen_of(workspace, steps):
+            if segment["reason"] == "score":
+                assert segment["event_id"] == ""
+                continue
+            event = by_rank[segment["reason"]]
+            assert segment["event_id"] == event["event_id"]
+            assert segment["taken_at"] < event["ended_at"]
+            assert end_of(segment) > event["started_at"]
+        told = sorted(span.peak_us for span in read_events(workspace, steps))
+        assert told == sorted(round(event["peak_at"].timestamp() * 1e6) for event in events)
 
 
 def test_the_highest_event_comes_first_where_regions_have_other_scales(copied: Workspace) -> None:
     workspace = configure(copied.site.root, {"summary": {"budget_s": 2.0}})
-    (day, steps) = next(item for item in days_of(workspace) if item[0].place == Place("demo", "hall-east", TUESDAY))
+    day, steps = day_of(workspace)
     path = steps.score.outputs[1]
     table = workspace.store.read_table(path)
     events = table.sort_by("rank").to_pylist()
@@ -87,41 +99,98 @@ def test_the_highest_event_comes_first_where_regions_have_other_scales(copied: W
     for number, event in enumerate(events):
         event["peak_score"] = float(number)
     workspace.store.write_table(path, type(table).from_pylist(events, table.schema))
-    assert summarise_day(workspace, day, steps).status == "done"
-    segments, _ = rows_of_day(workspace, steps)
-    (only,) = (segment for segment in segments if segment["chosen"])
-    assert only["chosen"] == "event 1"
+    receipt = summarise_day(workspace, day, steps)
+    assert (receipt.status, receipt.rows) == ("done", 1)
+    assert receipt.message.startswith("no room for novelty")
+    (only,) = chosen_of(workspace, steps)
+    assert only["reason"] == "novelty 1"
     assert only["taken_at"] <= events[0]["peak_at"] < end_of(only)
 
 
-def test_segments_hold_every_sampled_picture_once(processed: Processed) -> None:
-    workspace = processed.workspace
-    for day, steps in days_of(workspace):
-        segments, _ = rows_of_day(workspace, steps)
-        lengths = {recording.recording_id: recording.duration_us for recording in recordings_of_day(day)}
-        for product in day.products(FRAMES_SCOPE):
-            for frame in workspace.store.read_table(product.paths[0]).to_pylist():
-                holding = [
-                    segment
-                    for segment in segments
-                    if segment["recording_id"] == frame["recording_id"]
-                    and segment["from_us"] <= frame["t_us"] < segment["to_us"]
-                ]
-                assert len(holding) == 1
-        for segment in segments:
-            assert 0 <= segment["from_us"] < segment["to_us"] <= lengths[segment["recording_id"]]
-            assert segment["from_us"] <= segment["keyframe_us"] < segment["to_us"]
-            assert all(0.0 <= segment[name] <= 1.0 for name in ("anomaly", "memorability", "entropy", "dynamics"))
-
-
 def test_weights_decide_what_is_shown_without_anything_before_it(copied: Workspace) -> None:
-    only = {"anomaly": 0.0, "memorability": 0.0, "entropy": 0.0, "dynamics": 1.0}
-    workspace = configure(copied.site.root, {"summary": {"weights": only}})
+    workspace = configure(copied.site.root, {"summary": {"weights": BUSY}})
     for day, steps in days_of(workspace):
-        before = {receipt.step for receipt in [summarise_day(workspace, day, steps)] if receipt.status == "done"}
-        assert before == {"summarise"}
-        segments, _ = rows_of_day(workspace, steps)
-        assert [segment["score"] for segment in segments] == [segment["dynamics"] for segment in segments]
+        assert {step.name for step in steps.all if not step.exists} == {"summarise", "publish"}
+        assert summarise_day(workspace, day, steps).status == "done"
+        segments = {(row["recording_id"], row["segment"]): row for row in read_segments(workspace, steps).to_pylist()}
+        for row in chosen_of(workspace, steps):
+            assert row["score"] == segments[row["recording_id"], row["segment"]]["dynamics"]
+            assert row["weights"] == "settings"
+
+
+def test_a_weight_set_in_use_takes_the_place_of_the_settings(copied: Workspace) -> None:
+    assert weights_in_use(copied) == NamedWeights("settings", Weights(1.0, 0.3, 0.1, 0.3))
+    before = {steps.place: steps for _, steps in days_of(copied)}
+    save_weight_set(copied.ledger, "busy", **BUSY, author="ann")
+    assert all(steps.exist for _, steps in days_of(copied)), "it is not in use yet"
+    use_weight_set(copied.ledger, "busy", "ann")
+    assert weights_in_use(copied) == NamedWeights("busy/1", Weights(**BUSY))
+    night = run(copied)
+    assert {step for camera, _, step, _ in night.done() if camera} == {"summarise", "publish"}
+    for _, steps in days_of(copied):
+        assert steps.segment == before[steps.place].segment
+        assert {row["weights"] for row in chosen_of(copied, steps)} == {"busy/1"}
+    use_weight_set(copied.ledger, None, "ann")
+    after = {steps.place: steps.summarise for _, steps in days_of(copied)}
+    assert after == {place: steps.summarise for place, steps in before.items()}
+
+
+def test_a_night_goes_by_the_weights_that_it_was_planned_with(copied: Workspace) -> None:
+    save_weight_set(copied.ledger, "busy", **BUSY, author="ann")
+    use_weight_set(copied.ledger, "busy", "ann")
+    planned = days_of(copied)
+    use_weight_set(copied.ledger, None, "ann")
+    for day, steps in planned:
+        assert summarise_day(Workspace(copied.site.root), day, steps).status == "done"
+        assert {row["weights"] for row in chosen_of(copied, steps)} == {"busy/1"}
+
+
+def test_events_of_every_head_have_a_segment_and_share_it_where_they_can(copied: Workspace) -> None:
+    served = serve(configure(copied.site.root, {"summary": {"budget_s": 500.0, "segment_s": 2.0}}), EAST)
+    run(served)
+    _, steps = day_of(served)
+    heads = {event.name.rsplit(" ", 1)[0] for event in read_events(served, steps)}
+    assert heads == {"novelty", "busy"}
+    chosen = chosen_of(served, steps)
+    segments = {(row["recording_id"], row["segment"]) for row in chosen}
+    assert len(segments) == len(chosen)
+    for event in read_events(served, steps):
+        peak = datetime.fromtimestamp(event.peak_us / 1e6, tz=chosen[0]["taken_at"].tzinfo)
+        assert any(row["taken_at"] <= peak < end_of(row) for row in chosen), event.name
+
+
+def test_alarms_come_before_other_events_and_better_ranks_before_worse(copied: Workspace) -> None:
+    served = serve(copied, EAST)
+    run(served)
+    _, steps = day_of(served)
+    tables = [steps.score.outputs[1], *(head.step.outputs[1] for head in steps.heads)]
+    rows = {row["event_id"]: row for path in tables for row in served.store.read_table(path).to_pylist()}
+    found = [rows[event.event_id] for event in read_events(served, steps)]
+    keys = [(not row["alarm"], row["rank"], row["head"] != "novelty") for row in found]
+    assert keys == sorted(keys)
+    assert len(keys) == len(rows)
+
+
+def test_a_head_that_failed_has_no_events_until_the_next_night(
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(workspace: Workspace, plan: HeadPlan) -> Any:
+        raise MemoryError
+
+    served = serve(copied, EAST)
+    with monkeypatch.context() as patched:
+        patched.setattr(retrieving, "_load", broken)
+        night = run(served)
+    _, steps = day_of(served)
+    assert steps.segment.exists, "no segment depends on a retrieval head"
+    (receipt,) = (item for item in night.receipts if (item.place, item.step) == (steps.place, "summarise"))
+    standing = standing_summarise(served.store, steps)
+    assert (receipt.key, receipt.outputs) == (standing.key, standing.outputs)
+    assert standing.key != steps.summarise.key and standing.exists
+    assert receipt.message.startswith(f"without the events of {steps.heads[0].name}, which failed")
+    assert {event.name.rsplit(" ", 1)[0] for event in read_events(served, steps)} == {"novelty"}
+    assert {step for camera, _, step, _ in run(served).done() if camera} == {"retrieve", "summarise", "publish"}
+    assert all(steps.exist for _, steps in days_of(served))
 
 
 def test_a_black_picture_is_not_worth_showing(tmp_path: Path) -> None:
@@ -137,40 +206,55 @@ def test_a_black_picture_is_not_worth_showing(tmp_path: Path) -> None:
     night = run(workspace)
     assert night.failed() == []
     ((_, steps),) = days_of(workspace)
-    segments, _ = rows_of_day(workspace, steps)
+    segments = read_segments(workspace, steps).to_pylist()
     assert segments
-    assert {segment["score"] for segment in segments} == {0.0}
-    assert not any(segment["chosen"] == "score" for segment in segments)
+    assert {segment["keyframe_us"] for segment in segments} == {None}
+    assert not any(segment["reason"] == "score" for segment in chosen_of(workspace, steps))
 
 
-def test_summarising_twice_gives_the_same_bytes(copied: Workspace) -> None:
+def test_summarising_again_gives_the_same_bytes(copied: Workspace) -> None:
     for day, steps in days_of(copied):
         (path,) = steps.summarise.outputs
         before = copied.store.read_bytes(path)
         assert summarise_day(copied, day, steps).status == "skipped"
+        assert select_day(copied, day, steps).equals(copied.store.read_table(path))
         copied.store.delete(path)
         ((again_day, again),) = (item for item in days_of(copied) if item[0].place == day.place)
         assert summarise_day(copied, again_day, again).status == "done"
         assert copied.store.read_bytes(path) == before
 
 
-def test_without_scores_the_step_fails_and_says_so(copied: Workspace) -> None:
-    workspace = configure(copied.site.root, {"summary": {"budget_s": 3.0}})
-    day, steps = days_of(workspace)[0]
-    workspace.store.delete(steps.score.outputs[0])
-    receipt = summarise_day(workspace, day, steps)
-    assert (receipt.status, receipt.outputs) == ("failed", ())
-    assert receipt.message
+def test_the_order_of_the_segments_decides_nothing(processed: Processed) -> None:
+    workspace = processed.workspace
+    for day, steps in days_of(workspace):
+        segments = read_segments(workspace, steps)
+        mixed = segments.take(np.random.default_rng(1).permutation(segments.num_rows))
+        assert select_day(workspace, day, steps, mixed).equals(select_day(workspace, day, steps))
+        assert select_day(workspace, day, steps, segments).equals(select_day(workspace, day, steps))
 
 
-def test_a_recording_of_one_picture_is_summarised(tmp_path: Path) -> None:
-    workspace = new_site(tmp_path / "site")
-    path = workspace.site.footage_root / "demo/hall/2026-03-02T08-00-00.mp4"
-    path.parent.mkdir(parents=True)
-    make(path, Film(count=1))
-    night = run(workspace)
-    assert night.failed() == []
-    assert night.report.status == "complete"
-    ((_, steps),) = days_of(workspace)
-    segments, events = rows_of_day(workspace, steps)
-    assert (len(segments), events) == (1, [])
+def test_a_day_without_segments_has_an_empty_summary(processed: Processed) -> None:
+    workspace = processed.workspace
+    day, steps = day_of(workspace)
+    nothing = read_segments(workspace, steps).slice(0, 0)
+    selection, scores = select(workspace, steps, nothing)
+    assert (selection.choices, len(scores)) == ((), 0)
+    assert {event.event_id for event in selection.omitted} == {
+        event["event_id"] for event in events_of(workspace, steps)
+    }
+    assert select_day(workspace, day, steps, nothing).num_rows == 0
+
+
+def test_steps_of_another_day_are_refused(processed: Processed) -> None:
+    workspace = processed.workspace
+    days = {day.place.day: (day, steps) for day, steps in days_of(workspace) if day.place.camera == EAST}
+    with pytest.raises(ValueError, match="not of"):
+        select_day(workspace, days[MONDAY][0], days[TUESDAY][1])
+
+
+def test_segments_that_were_measured_first_are_summarised_after(copied: Workspace) -> None:
+    changed = configure(copied.site.root, {"summary": {"segment_s": 1.0}})
+    for day, steps in days_of(changed):
+        assert segment_day(changed, day, steps).status == "done"
+        assert summarise_day(changed, day, steps).status == "done"
+    assert {step.name for _, steps in days_of(changed) for step in steps.all if not step.exists} == {"publish"}

@@ -178,8 +178,8 @@ def test_a_verdict_touches_the_fits_that_have_it_in_their_reference_and_what_fol
     say_labels(site.workspace.ledger, said)
     changed = {name for name, key in _keys(site).items() if before[name] != key}
     # Wednesday is fitted on Tuesday; Thursday on Wednesday, less what raised an alarm there.
-    later = {(day, step) for day in (days(3)[2], THURSDAY) for step in ("fit", "score", "summarise", "publish")}
-    assert changed == later
+    follows = ("fit", "score", "segment", "summarise", "publish")
+    assert changed == {(day, step) for day in (days(3)[2], THURSDAY) for step in follows}
     other = Label(UseCase(HALL, "hatch", "novelty"), "demo", MONDAY, f"{MONDAY.isoformat()}-0", 0, SNIPPET, True, "ann")
     now = _keys(site)
     say_labels(site.workspace.ledger, [other])

@@ -1,12 +1,14 @@
 """Verification finds what is not as it was processed."""
 
+import hashlib
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from tasks.plan import FRAMES_SCOPE, Selection
-from tasks.verify import Verification, verify_pictures
+from tasks.verify import Verification
+from tasks.verify import verify as verify_days
 from tests.footage.films import Film, make, packets, scrambled
 from tests.tasks.conftest import Processed
 from tests.tasks.nights import EAST, TUESDAY, ingest, new_site, run
@@ -16,8 +18,14 @@ from workspace.opened import Workspace
 NAMES = ("demo/hall/2026-03-02T08-00-00.mp4", "demo/yard/2026-03-02T08-00-00.mp4")
 
 
+def content_hash_of(content: bytes) -> str:
+    """As a recording is named by: BLAKE2b of 16 bytes."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
 def verify(workspace: Workspace, selection: Selection = EVERYTHING, frames: int = 3) -> Verification:
-    return verify_pictures(workspace, selection, frames, lambda *_: None)
+    """Recordings and a sample of their pictures alone."""
+    return verify_days(workspace, selection, frames=frames, summaries=False, threads=1, progress=lambda *_: None)
 
 
 @pytest.fixture
@@ -36,13 +44,19 @@ def test_untouched_footage_verifies(processed: Processed) -> None:
     told = verify(processed.workspace, Selection(camera=EAST, day=TUESDAY), frames=4)
     assert (told.recordings, told.differences) == (3, ())
     assert 3 < told.compared <= 12
-    assert told.as_json() == {"recordings": 3, "compared": told.compared, "differences": []}
+    assert told.as_json() == {
+        **dict.fromkeys(("summaries", "entries", "pictures", "vectors", "digests"), 0),
+        "recordings": 3,
+        "compared": told.compared,
+        "differences": [],
+        "remarks": [],
+    }
 
 
 def test_progress_ends_with_the_last_recording(workspace: Workspace) -> None:
     steps: list[tuple[str, float, float]] = []
-    verify_pictures(workspace, EVERYTHING, 1, lambda *step: steps.append(step))
-    assert steps == [("verify", 1, 2), ("verify", 2, 2)]
+    verify_days(workspace, EVERYTHING, frames=1, progress=lambda *step: steps.append(step))
+    assert steps == [("verify", 1, 2), ("verify", 2, 2), ("summaries", 1, 2), ("summaries", 2, 2)]
 
 
 @pytest.mark.parametrize("where", ["first byte", "a packet", "last byte"])
@@ -52,7 +66,8 @@ def test_one_changed_byte_of_a_recording_is_found(workspace: Workspace, where: s
     at = {"first byte": 0, "a packet": packets(path)[40].at + 8, "last byte": len(content) - 1}[where]
     path.write_bytes(scrambled(content, [(at, 1)]))
     told = verify(workspace)
-    assert told.differences == (f"{NAMES[0]}: the file's content is not the one that was processed",)
+    contents = f"({content_hash_of(content)}, now {content_hash_of(path.read_bytes())})"
+    assert told.differences == (f"{NAMES[0]}: the file's content is not the one that was processed {contents}",)
     assert told.recordings == 2
 
 

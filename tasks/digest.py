@@ -1,0 +1,267 @@
+"""Digest: the summaries of all cameras of a campaign's day as one video.
+
+It is cut from what the cameras published: their recordings are not touched. `summary.json` is written last.
+"""
+
+import json
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from footage.images import read_image
+from footage.sheets import contact_sheet
+from footage.writing import Chapter, write_bytes, write_jpeg
+from lake.keys import Place, step_key
+from models.summary.selection import Selection, Wanted, select_segments
+from tasks.camera_summaries import (
+    ENTRIES,
+    CameraEntry,
+    CameraSummary,
+    ShownVideo,
+    SummaryFile,
+    events_of,
+    read_cameras,
+    summary_files,
+)
+from tasks.digest_video import DigestVideo
+from tasks.kept_files import EarlierParts, Part, written_part
+from tasks.receipts import Receipt, reason_of
+from tasks.segment_sheets import COLUMNS, CONTACT, JPEG_QUALITY, WIDTH
+from tasks.shown_pictures import SUMMARY
+from workspace.opened import Workspace
+
+STEP = "digest"
+
+Row = dict[str, Any]
+
+
+def digest_day(workspace: Workspace, campaign: str, day: date, threads: int = 0) -> Receipt:
+    """The task's work, without an orchestrator.
+
+    A camera whose summary cannot be shown is left out, which the receipt tells as `partial`; the next night tries it again.
+    Where there is nothing to show, no digest is left.
+    """
+    began, place = time.perf_counter(), Place(campaign, "", day)
+    files = summary_files(workspace.site, campaign, day)
+    key, inputs = _key(workspace, place, files), tuple(file.content for file in files)
+    status, rows, message = "skipped", 0, ""
+    if not stands(workspace, place, key):
+        try:
+            status, rows, message = _Digest(workspace, place, files, key, threads).write()
+        except Exception as error:  # noqa: BLE001 — one digest must not stop the others: it is reported, and tried again
+            status, message = "failed", reason_of(error)
+    return Receipt(place, STEP, "", key, status, (), inputs, rows, time.perf_counter() - began, 0.0, message)
+
+
+def stands(workspace: Workspace, place: Place, key: str) -> bool:
+    """Whether a whole digest is there as it was written, made of the same."""
+    folder = digest_folder(workspace, place)
+    try:
+        told = json.loads((folder / ENTRIES).read_text(encoding="utf-8"))
+        lacking = bool(told["left_out"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return not lacking and EarlierParts(folder, ENTRIES).standing(SUMMARY, key) is not None
+
+
+def _key(workspace: Workspace, place: Place, files: Sequence[SummaryFile]) -> str:
+    settings = workspace.settings
+    shown_by = settings.summary.model_dump(
+        mode="json", include={"digest_s", "keyframes", "proxy_width", "proxy_rate_hz"}
+    )
+    parameters = {"place": place.told, "summary": shown_by, "time_zone": settings.site.time_zone}
+    return step_key(STEP, parameters, [file.content for file in files])
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """A segment of the digest: whose it is, why it is shown, and where."""
+
+    camera: CameraSummary
+    entry: CameraEntry
+    reason: str
+    event_id: str
+    at_us: int
+
+    @property
+    def video(self) -> ShownVideo:
+        """What it is in."""
+        assert self.camera.video is not None  # it has an entry
+        return self.camera.video
+
+    @property
+    def picture(self) -> Path | None:
+        """Its keyframe; None where it has none."""
+        path = self.camera.file.folder / self.entry.keyframe
+        return path if self.entry.keyframe and path.is_file() else None
+
+
+class _Digest:
+    """A campaign's day on its way into its folder."""
+
+    def __init__(
+        self, workspace: Workspace, place: Place, files: Sequence[SummaryFile], key: str, threads: int
+    ) -> None:
+        self._workspace, self._place, self._key, self._threads = workspace, place, key, threads
+        self._cameras, self._left_out = read_cameras(files)
+        self._settings = workspace.settings.summary
+        self._folder = digest_folder(workspace, place)
+
+    def write(self) -> tuple[str, int, str]:
+        """Write everything, or remove what is there where there is nothing to show.
+
+        Returns:
+            The receipt's status, number of entries, and message.
+        """
+        message = "; ".join(f"camera {camera} is left out: {reason}" for camera, reason in self._left_out)
+        owners, selection = choose(self._cameras, self._settings.digest_s)
+        if not selection.choices:
+            removed = self._clear(())
+            return "partial" if self._left_out else "done" if removed else "skipped", 0, message
+        self._folder.mkdir(parents=True, exist_ok=True)
+        shown = self._placed(selection)
+        self._write_video(shown)
+        names = [SUMMARY, *([CONTACT] if self._write_sheet(shown) else [])]
+        omitted = [
+            {"camera": owners[event], "name": event.name, "event_id": event.event_id} for event in selection.omitted
+        ]
+        told = self._told(shown, omitted, {SUMMARY: written_part(self._folder, self._key, names)})
+        write_bytes(self._folder / ENTRIES, (json.dumps(told, indent=1, sort_keys=True) + "\n").encode())
+        self._clear((ENTRIES, *names))
+        return "partial" if self._left_out else "done", len(shown), message
+
+    def _placed(self, selection: Selection) -> list[_Shown]:
+        """The chosen segments, one after the other."""
+        listed = [(camera, entry) for camera in self._cameras for entry in camera.entries]
+        shown, at_us = [], 0
+        for choice in selection.choices:
+            camera, entry = listed[choice.index]
+            shown.append(_Shown(camera, entry, choice.reason, choice.event_id, at_us))
+            at_us += entry.length_us
+        return shown
+
+    def _chapters(self, shown: Sequence[_Shown]) -> list[Chapter]:
+        return [
+            Chapter(
+                f"{self._clock(item)} {item.camera.camera} · {item.reason}",
+                item.at_us,
+                item.at_us + item.entry.length_us,
+            )
+            for item in shown
+        ]
+
+    def _clock(self, item: _Shown) -> str:
+        return f"{item.entry.taken_at.astimezone(self._workspace.settings.zone):%H:%M:%S}"
+
+    def _write_video(self, shown: Sequence[_Shown]) -> None:
+        title = f"{self._place.campaign} · {self._place.day.isoformat()}"
+        size = max((item.video.size for item in shown), key=lambda size: (size[0] * size[1], size))
+        path = self._folder / SUMMARY
+        with DigestVideo(path, size, self._settings, title, self._chapters(shown), self._threads) as video:
+            for item in shown:
+                video.show(item.video, item.entry, item.at_us)
+
+    def _write_sheet(self, shown: Sequence[_Shown]) -> bool:
+        """Write the contact sheet of the best that have a picture; returns whether there is one."""
+        stills = [(item, item.picture) for item in shown]
+        there = [(item, path) for item, path in stills if path is not None]
+        best = sorted(there, key=lambda pair: (-pair[0].entry.score, pair[0].at_us))[: self._settings.keyframes]
+        best.sort(key=lambda pair: pair[0].at_us)
+        if best:
+            captions = [f"{self._clock(item)}  {item.camera.camera}  {item.reason}" for item, _ in best]
+            sheet = contact_sheet([read_image(path) for _, path in best], captions, COLUMNS, WIDTH)
+            write_jpeg(self._folder / CONTACT, sheet, JPEG_QUALITY)
+        return bool(best)
+
+    def _told(self, shown: Sequence[_Shown], omitted: Sequence[Row], made: dict[str, Part]) -> Row:
+        return {
+            "key": self._key,
+            "campaign": self._place.campaign,
+            "day": self._place.day.isoformat(),
+            "partial": bool(self._left_out) or any(bool(camera.told.get("partial")) for camera in self._cameras),
+            "video": SUMMARY,
+            "contact": CONTACT if CONTACT in made[SUMMARY]["files"] else "",
+            "duration_s": sum(item.entry.length_us for item in shown) / 1e6,
+            "entries": [_told_entry(item) for item in shown],
+            "omitted": list(omitted),
+            "cameras": {
+                camera.camera: {
+                    "summary": camera.file.content,
+                    "key": camera.told["key"],
+                    "entries": len(camera.entries),
+                }
+                for camera in self._cameras
+            },
+            "left_out": [{"camera": camera, "reason": reason} for camera, reason in self._left_out],
+            "made": made,
+            "versions": {"afterwatch": version("afterwatch")},
+        }
+
+    def _clear(self, named: Collection[str]) -> bool:
+        """Remove what an earlier digest left and this one does not name; returns whether there was any."""
+        if not self._folder.is_dir():
+            return False
+        stale = [self._folder / name for name in (ENTRIES, SUMMARY, CONTACT) if name not in named]
+        gone = [file for file in (*stale, *self._folder.glob(".*.partial")) if file.exists()]
+        for file in gone:
+            file.unlink()
+        if not any(self._folder.iterdir()):
+            self._folder.rmdir()
+        return bool(gone)
+
+
+def digest_folder(workspace: Workspace, place: Place) -> Path:
+    """Where the digest of a campaign's day lies."""
+    return workspace.site.digests_folder / place.campaign / place.day.isoformat()
+
+
+def choose(cameras: Sequence[CameraSummary], digest_s: float) -> tuple[dict[Wanted, str], Selection]:
+    """Choose the segments of a digest among those of the cameras' summaries, counted camera by camera.
+
+    Alarms come first, then other events, of each the best ranked of all cameras first; then what has the highest score.
+
+    Returns:
+        The camera of each event that the cameras' summaries show, and the selection; its choices are in order of time.
+    """
+    wanted: list[tuple[tuple[Any, ...], str, Wanted]] = []
+    first = 0
+    for camera in cameras:
+        name = camera.camera
+        for event, numbers in events_of(camera):
+            asked = Wanted(
+                f"{event['head']} {event['rank']}", event["event_id"], tuple(first + number for number in numbers)
+            )
+            order = (not event["alarm"], event["rank"], event["started_at"], name, event["head"], event["event_id"])
+            wanted.append((order, name, asked))
+        first += len(camera.entries)
+    entries = [entry for camera in cameras for entry in camera.entries]
+    wanted.sort(key=lambda item: item[0])
+    selection = select_segments(
+        np.array([entry.length_us for entry in entries], dtype=np.int64),
+        np.array([entry.taken_us for entry in entries], dtype=np.int64),
+        np.array([entry.score for entry in entries], dtype=np.float64),
+        clear=np.array([bool(entry.keyframe) for entry in entries], dtype=np.bool_),
+        wanted=[asked for _, _, asked in wanted],
+        budget_s=digest_s,
+    )
+    return {asked: name for _, name, asked in wanted}, selection
+
+
+def _told_entry(item: _Shown) -> Row:
+    """The camera's own entry, and its place in the digest."""
+    return {
+        **item.entry.told,
+        "camera": item.camera.camera,
+        "summary": item.camera.file.content,
+        "summary_at_s": item.entry.at_us / 1e6,
+        "at_s": item.at_us / 1e6,
+        "for_s": item.entry.length_us / 1e6,
+        "reason": item.reason,
+        "event_id": item.event_id,
+    }

@@ -1,0 +1,248 @@
+"""Verify one published day of a camera: each entry derived again, from the recording up to what `summary.json` says of it."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from footage.index import FrameIndex
+from footage.regions import WHOLE
+from infra.errors import LakeError
+from tasks.plan import DayPlan, DaySteps, Recording
+from tasks.publish import ENTRIES
+from tasks.receipts import reason_of
+from tasks.segment import measure_day
+from tasks.shown_segments import SampledPictures, entries_of, read_chosen, told_entry
+from tasks.summarise import recordings_of_day, select, select_day
+from tasks.summary_steps import standing_applied, standing_segment, standing_summarise
+from tasks.truth import Truth
+from tasks.verify_published import (
+    SUMMARY_SHAPE,
+    compare_event,
+    compare_told,
+    file_differences,
+    places_in_video,
+    read_told,
+    rendered_differences,
+)
+from tasks.verify_recordings import Recordings, SpanVerifier
+from tasks.verify_tables import compare_rows, judged_again
+from workspace.opened import Workspace
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Found:
+    """What a verification of summaries has compared so far, and found.
+
+    Attributes:
+        summaries, entries, pictures, vectors, digests: how many were compared.
+        differences: a line each.
+        remarks: what could not be compared, and is no sign of a difference.
+    """
+
+    summaries: int = 0
+    entries: int = 0
+    pictures: int = 0
+    vectors: int = 0
+    digests: int = 0
+    differences: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+class DayVerifier:
+    """One camera's day under verification.
+
+    Args:
+        workspace: the site.
+        day: as it is planned now.
+        steps: of it.
+        recordings: of the site.
+        found: where what is found is told.
+        threads: threads of the decoder; 0 for one per core.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        day: DayPlan,
+        steps: DaySteps,
+        recordings: Recordings,
+        found: Found,
+        threads: int,
+    ) -> None:
+        self._workspace, self._day, self._steps = workspace, day, steps
+        self._recordings, self._found, self._threads = recordings, found, threads
+        self._own = {recording.recording_id: recording for recording in recordings_of_day(day)}
+        place = day.place
+        self._folder = workspace.site.published_folder / place.campaign / place.camera / place.day.isoformat()
+        self._looking_at: tuple[str, SpanVerifier] | None = None
+
+    def verify(self, *, render: bool) -> None:
+        """Every check, each for itself: one that cannot be made is told, and the others go on."""
+        self._found.summaries += 1
+        try:
+            told = read_told(self._folder, SUMMARY_SHAPE)
+        except LakeError as error:
+            self._differ("", [str(error)])
+            return
+        self._check("its files cannot be compared: ", lambda: file_differences(self._folder, told, _shown(told)))
+        self._check("its entries cannot be compared: ", lambda: places_in_video(told["entries"]))
+        self._check("", lambda: self._from_recordings(told["entries"]))
+        if told["key"] != self._steps.publish.key:
+            self._differ("", [self._stale(told)])
+            return
+        self._check("its entries cannot be held against the lake: ", lambda: self._entries(told["entries"]))
+        self._check("its events cannot be held against the lake: ", lambda: self._events(told["events"]))
+        self._check("", lambda: judged_again(self._workspace, self._day, self._steps))
+        self._check("its segments cannot be derived again: ", lambda: self._derived(told))
+        if render:
+            self._check("cannot be published again: ", self._rendered)
+
+    def _check(self, failed: str, check: Callable[[], list[str]]) -> None:
+        try:
+            self._differ("", check())
+        except Exception as error:  # noqa: BLE001 — whatever is damaged is named, and the rest is verified all the same
+            self._differ(failed, [reason_of(error)])
+
+    def _differ(self, before: str, lines: Sequence[str]) -> None:
+        self._found.differences += [f"{self._day.place}: {before}{line}" for line in lines]
+
+    def _stale(self, told: Row) -> str:
+        """What was published of other settings, weights or rows than those of now cannot be derived from these."""
+        return (
+            f"was published under the key {told['key']}, and settings, weights, verdicts or what it is made from would now "
+            f"give {self._steps.publish.key}; run the night, and verify again"
+        )
+
+    def _from_recordings(self, entries: Sequence[Row]) -> list[str]:
+        """The entries held against their recordings: whole, in time, by pixels, by measures and by vectors."""
+        lines = []
+        for number, entry in enumerate(entries, start=1):
+            try:
+                found = self._from_recording(entry)
+            except Exception as error:  # noqa: BLE001 — an entry that cannot be decoded or embedded is named, and the others are verified
+                found = [f"cannot be held against its recording: {reason_of(error)}"]
+            lines += [f"{_name(number, entry)}: {line}" for line in found]
+        return lines
+
+    def _from_recording(self, entry: Row) -> list[str]:
+        recording = self._own.get(entry["recording_id"])
+        if recording is None:
+            return ["the lake knows no such recording of that day"]
+        self._found.entries += 1
+        known = self._recordings.look(recording)
+        if known.gone:
+            self._found.remarks.append(
+                f"{self._day.place}: {recording.path} is gone; its entries rest on the lake alone"
+            )
+        if known.index is None:
+            return list(known.differences)
+        compared = self._spans(recording, known.index).compare(entry["from_us"], entry["to_us"])
+        self._found.pictures += compared.pictures
+        self._found.vectors += compared.vectors
+        return [*known.differences, *compared.differences]
+
+    def _spans(self, recording: Recording, index: FrameIndex) -> SpanVerifier:
+        """What compares spans of a recording; entries are in order of recording, so one is kept at a time."""
+        if self._looking_at is None or self._looking_at[0] != recording.path:
+            spans = SpanVerifier(self._workspace, self._day, recording, index, self._scopes(), self._threads)
+            self._looking_at = recording.path, spans
+        return self._looking_at[1]
+
+    def _scopes(self) -> list[str]:
+        """Embeddings that segments, scores and events rest on."""
+        settings = self._workspace.settings
+        novelty, looks = (
+            self._workspace.encoder(name).spec.space for name in (settings.novelty.encoder, settings.summary.encoder)
+        )
+        scopes = [f"{looks}/{WHOLE.name}", *(f"{novelty}/{plan.region}" for plan in self._steps.regions)]
+        scopes += [head.scope for head in self._steps.heads if not head.suspended]
+        scopes += [scope for alarm in self._steps.alarms for region in alarm.regions for scope in region.scopes]
+        return list(dict.fromkeys(scopes))
+
+    def _entries(self, entries: Sequence[Row]) -> list[str]:
+        """The entries against the segments that the lake holds as chosen."""
+        due = self._due({_segment_of(entry) for entry in entries})
+        lines = []
+        for number, entry in enumerate(entries, start=1):
+            expected = due.pop(_segment_of(entry), None)
+            found = ["no such segment is chosen in the lake"]
+            if expected is not None:
+                found = compare_told(entry, expected)
+            lines += [f"{_name(number, entry)}: {line}" for line in found]
+        return [
+            *lines,
+            *(f"{_span(entry)}: is chosen in the lake, and no entry of {ENTRIES}" for entry in due.values()),
+        ]
+
+    def _due(self, shown: set[tuple[Any, Any]]) -> dict[tuple[Any, Any], Row]:
+        """The entries as they are to be told by the lake's rows; what is gone may be among them or not, all or nothing."""
+        truth = Truth(self._workspace, self._day.place.camera)
+        chosen = [
+            {**row, "truth": truth.of(row["recording_id"], row["from_us"], row["to_us"])}
+            for row in read_chosen(self._workspace.store, self._steps)
+        ]
+        there = [row for row in chosen if self._own[row["recording_id"]].there]
+        rows = there if shown == {_segment_of(row) for row in there} else chosen
+        pictures = SampledPictures(self._workspace.store, self._day)
+        return {_segment_of(entry): told_entry(entry, pictures) for entry in entries_of(rows, self._own)}
+
+    def _events(self, events: Sequence[Row]) -> list[str]:
+        store = self._workspace.store
+        steps = (self._steps.score, *standing_applied(store, self._steps))
+        kept = {row["event_id"]: row for step in steps for row in store.read_table(step.outputs[1]).to_pylist()}
+        lines = []
+        for event in events:
+            row = kept.pop(event.get("event_id"), None)
+            found = ["the lake knows no such event"] if row is None else compare_event(event, row)
+            lines += [f"event {event.get('head')} {event.get('rank')}: {line}" for line in found]
+        lost = (f"event {row['head']} {row['rank']}: is in the lake, and not in {ENTRIES}" for row in kept.values())
+        return [*lines, *lost]
+
+    def _derived(self, told: Row) -> list[str]:
+        """Segments and summary derived again from the lake's pictures, vectors, scores and events."""
+        store, weights = self._workspace.store, self._steps.summary.weights
+        measured = measure_day(self._workspace, self._day, self._steps)
+        kept = standing_segment(store, self._steps).outputs[0]
+        lines = compare_rows(kept, store.read_table(kept), measured)
+        selected = select_day(self._workspace, self._day, self._steps, measured)
+        chosen = standing_summarise(store, self._steps).outputs[0]
+        lines += compare_rows(chosen, store.read_table(chosen), selected)
+        omitted = select(self._workspace, self._steps, measured)[0].omitted
+        derived = {
+            "weights": {"label": weights.label, "values": {**vars(weights.weights)}},
+            "omitted": [{"name": event.name, "event_id": event.event_id} for event in omitted],
+            "duration_s": sum(entry["to_us"] - entry["from_us"] for entry in told["entries"]) / 1e6,
+        }
+        return [*lines, *compare_told({name: told[name] for name in derived if name in told}, derived)]
+
+    def _rendered(self) -> list[str]:
+        if not all(recording.there for recording in self._own.values()):
+            self._found.remarks.append(f"{self._day.place}: not published again, a recording of it is gone")
+            return []
+        with tempfile.TemporaryDirectory(prefix="afterwatch-verify-") as target:
+            return rendered_differences(
+                self._workspace, self._day, self._steps, self._folder, Path(target), self._threads
+            )
+
+
+def _shown(told: Row) -> list[Any]:
+    """Names of the files that a summary shows."""
+    names = [told.get(name) for name in ("video", "contact", "figure")]
+    return [*names, *(item.get(name) for item in (*told["entries"], *told["events"]) for name in ("keyframe", "clip"))]
+
+
+def _segment_of(entry: Row) -> tuple[Any, Any]:
+    """What tells an entry from others, whatever it says of itself."""
+    return entry.get("recording_id"), entry.get("segment")
+
+
+def _name(number: int, entry: Row) -> str:
+    return f"entry {number}, {_span(entry)}"
+
+
+def _span(entry: Row) -> str:
+    return f"{entry.get('recording')} {entry['from_us'] / 1e6:.3f}–{entry['to_us'] / 1e6:.3f} s"
