@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterwatch import evaluate_actions, evaluate_anomalies, evaluate_classifier
+from afterwatch import (
+    evaluate_actions,
+    evaluate_anomalies,
+    evaluate_classifier,
+    evaluate_segments,
+    evaluate_summaries,
+)
 from afterwatch.options import JsonOption, print_json, progress_bars
 
 if TYPE_CHECKING:
@@ -19,7 +25,7 @@ evaluate_app = typer.Typer(help="Published experiments on labelled footage: tabl
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
-    for verbs in (evaluate_anomalies, evaluate_actions, evaluate_classifier):
+    for verbs in (evaluate_anomalies, evaluate_actions, evaluate_classifier, evaluate_segments, evaluate_summaries):
         verbs.add_to(evaluate_app)
     app.add_typer(evaluate_app, name="evaluate")
 
