@@ -14,6 +14,7 @@ from dashboards.app_pages.shared import (
     REVIEW_PAGE,
     RUNS_PAGE,
     SEARCH_PAGE,
+    SUMMARIES_PAGE,
     workspace,
 )
 from dashboards.wording import zone_text
@@ -45,6 +46,7 @@ def main() -> None:
         [
             st.Page(NIGHT_PAGE, title="Night", icon=":material/nightlight:", url_path="night", default=True),
             st.Page(DAY_PAGE, title="Day", icon=":material/calendar_today:", url_path="day"),
+            st.Page(SUMMARIES_PAGE, title="Summaries", icon=":material/movie:", url_path="summaries"),
             st.Page(ALARMS_PAGE, title="Alarms", icon=":material/notifications_active:", url_path="alarms"),
             st.Page(ANOMALIES_PAGE, title="Anomalies", icon=":material/crisis_alert:", url_path="anomalies"),
             st.Page(REVIEW_PAGE, title="Review", icon=":material/rate_review:", url_path="review"),

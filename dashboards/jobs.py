@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from infra.errors import ConfigurationError
 from infra.site import Site
+from lake.keys import Place
 
 State = Literal["running", "finished", "failed"]
 BACKFILL = "backfill"
@@ -72,6 +73,13 @@ def jobs_folder(site: Site) -> Path:
 def backfill_command(site: Site, camera: str) -> list[str]:
     """The command that embeds what is missing of a camera, and decodes nothing else."""
     return [sys.executable, "-m", "afterwatch", BACKFILL, "--site", str(site.root), "--camera", camera, "--json"]
+
+
+def day_command(site: Site, place: Place, *, every_camera: bool = False) -> list[str]:
+    """The command that makes what is missing of a camera's day, or of all cameras' of its campaign; no file is taken in."""
+    command = [sys.executable, "-m", "afterwatch", BACKFILL, "--site", str(site.root), "--campaign", place.campaign]
+    of = [] if every_camera else ["--camera", place.camera]
+    return [*command, *of, "--day", place.day.isoformat(), "--json"]
 
 
 def start_job(folder: Path, name: str, about: str, command: Sequence[str]) -> Job:

@@ -9,9 +9,11 @@ import streamlit as st
 from dashboards.app_pages.day_details import show_details
 from dashboards.app_pages.shared import (
     SEARCH_PAGE,
+    SUMMARIES_PAGE,
     Workspace,
     empty_state,
     facts,
+    link_to,
     published_day,
     show_picture,
     workspace,
@@ -72,7 +74,7 @@ def main() -> None:
         st.warning("The night stopped early: this day is published in part.", icon=":material/timelapse:")
     _events(shown, place, found, chosen, published)
     if published is not None:
-        _summary(shown, published)
+        _summary(shown, place, published)
     show_details(shown, place, published, covered)
 
 
@@ -351,8 +353,12 @@ def _listed(shown: Workspace, number: int, event: pd.Series, media: Published, *
         )
 
 
-def _summary(shown: Workspace, published: Published) -> None:
-    st.markdown("### The day in short")
+def _summary(shown: Workspace, place: Place, published: Published) -> None:
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.markdown("### The day in short", width="content")
+        st.page_link(
+            SUMMARIES_PAGE, label="Why these, and other weights", icon=":material/movie:", query_params=link_to(place)
+        )
     left, right = st.columns([11, 9], gap="medium")
     at_s = st.session_state.get("day_segment")
     with left:
@@ -364,10 +370,7 @@ def _summary(shown: Workspace, published: Published) -> None:
                 content, start_time=int(at_s or 0), autoplay=at_s is not None, muted=True, alt="Summary of the day"
             )
             total = sum(entry.for_s for entry in published.entries)
-            st.caption(
-                f"{count_text(len(published.entries), 'segment')}, {duration_text(total)}. "
-                "Every second names its recording under *Why these*."
-            )
+            st.caption(f"{count_text(len(published.entries), 'segment')}, {duration_text(total)}.")
     with right, st.container(height=430, border=False):
         if not published.entries:
             st.caption("No segment was chosen.")

@@ -1,4 +1,4 @@
-"""What stands under a camera's day: its contact sheet, the reasons, the recordings, and what went wrong."""
+"""What stands under a camera's day: its contact sheet, the recordings, and what went wrong."""
 
 from typing import Any
 
@@ -14,19 +14,13 @@ from lake.keys import Place
 
 
 def show_details(shown: Workspace, place: Place, published: Published | None, covered: pd.DataFrame) -> None:
-    names = ["Contact sheet", "Why these", "Recordings", "Health and gaps", "Versions"]
-    sheet, why, files, unwell, versions = st.tabs(names)
+    sheet, files, unwell, versions = st.tabs(["Contact sheet", "Recordings", "Health and gaps", "Versions"])
     with sheet:
         picture = published.picture(published.contact) if published is not None else None
         if picture is None:
             st.caption("The contact sheet comes with the published day.")
         else:
             st.image(picture, width="stretch", alt="Contact sheet of the day")
-    with why:
-        if published is None or not published.entries:
-            st.caption("The chosen segments come with the published day.")
-        else:
-            _why(shown, published)
     with files:
         _recordings(shown, place)
     with unwell:
@@ -36,32 +30,6 @@ def show_details(shown: Workspace, place: Place, published: Published | None, co
             st.caption("The versions that made the day come with the published day.")
         else:
             st.json(dict(published.versions), expanded=2)
-
-
-def _why(shown: Workspace, published: Published) -> None:
-    table = pd.DataFrame(
-        [
-            {
-                "time": clock_text(entry.taken_at, shown.zone),
-                "in video": f"{int(entry.at_s) // 60}:{int(entry.at_s) % 60:02d}",
-                "seconds": entry.for_s,
-                "why": entry.reason,
-                "score": entry.score,
-                "anomaly": entry.anomaly,
-                "memorability": entry.memorability,
-                "entropy": entry.entropy,
-                "dynamics": entry.dynamics,
-                "recording": entry.recording,
-                "from": f"{entry.from_us / 1e6:.3f} s",
-            }
-            for entry in published.entries
-        ]
-    )
-    bars: dict[str, Any] = {
-        name: st.column_config.ProgressColumn(name, min_value=0, max_value=1, format="%.2f", width="small")
-        for name in ("score", "anomaly", "memorability", "entropy", "dynamics")
-    }
-    st.dataframe(table, hide_index=True, column_config=bars | {"seconds": st.column_config.NumberColumn(format="%.1f")})
 
 
 def _recordings(shown: Workspace, place: Place) -> None:

@@ -22,7 +22,7 @@ from workspace.opened import Workspace as OpenedWorkspace
 
 DAY_PAGE, NIGHT_PAGE, RUNS_PAGE = "app_pages/day.py", "app_pages/night.py", "app_pages/runs.py"
 ALARMS_PAGE, ANOMALIES_PAGE = "app_pages/alarms.py", "app_pages/anomalies.py"
-MODELS_PAGE = "app_pages/models.py"
+MODELS_PAGE, SUMMARIES_PAGE = "app_pages/models.py", "app_pages/summaries.py"
 REGIONS_PAGE, REVIEW_PAGE, SEARCH_PAGE = "app_pages/regions.py", "app_pages/review.py", "app_pages/search.py"
 
 LOOKS: Mapping[str, tuple[str, str, str]] = {

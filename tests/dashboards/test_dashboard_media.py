@@ -81,3 +81,24 @@ def test_a_summary_with_nothing_chosen_is_a_day_without_entries(full_site: Works
     assert day is not None
     assert day.partial
     assert day.video_bytes(day.video) is None
+
+
+def test_a_day_of_before_there_were_figures_and_one_without_stills_are_read(full_site: Workspace) -> None:
+    day = read_published(full_site.site, GATE)
+    assert day is not None
+    assert day.figure == ""
+    file = full_site.day_folder() / "summary.json"
+    told = json.loads(file.read_text(encoding="utf-8"))
+    told["entries"][0] |= {
+        "keyframe": "",
+        "keyframe_us": None,
+        "probability": None,
+        "event_id": "e",
+        "truth": "confirmed",
+    }
+    file.write_text(json.dumps({**told, "figure": "segments.jpg", "omitted": [], "weights": {}}), encoding="utf-8")
+    day = read_published(full_site.site, GATE)
+    assert day is not None
+    assert (day.figure, day.entries[0].keyframe) == ("segments.jpg", "")
+    assert day.picture(day.figure) is None, "it is told, and not there"
+    assert day.picture(day.entries[0].keyframe) is None
