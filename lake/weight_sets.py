@@ -2,7 +2,8 @@
 
 A statement of `weight_sets` is one version of the set that its key names. Versions are numbered by the order of the
 statements, so two people who save at once never make one number of two; saving the weights that a set has already makes
-no version.
+no version. Where the clock of one of them is behind, numbers may shift; so what is put into use is remembered with its
+weights, and stays what it was.
 """
 
 import json
@@ -16,7 +17,7 @@ from infra.errors import ConfigurationError, LakeError, UnknownNameError
 from infra.table import NAME
 from lake.current import statements_now
 from lake.ledger import Ledger, Statement
-from lake.promotions import PROMOTED, promote, retire
+from lake.promotions import PROMOTED, retire
 from lake.promotions import TABLE as PROMOTIONS
 
 TABLE = "weight_sets"
@@ -97,7 +98,7 @@ def save_weight_set(
     if before and before[-1].weights == weights and name not in unreadable:
         return before[-1]
     ledger.say(TABLE, [Statement(name, new.author, weights, said_at=now)])
-    return new
+    return next(version for version in reversed(_read(ledger)[0][name]) if version.weights == weights)
 
 
 def weight_sets(ledger: Ledger) -> dict[str, tuple[WeightSet, ...]]:
@@ -107,11 +108,8 @@ def weight_sets(ledger: Ledger) -> dict[str, tuple[WeightSet, ...]]:
         LakeError: the newest word on a name is no set of weights, as rows written by hand may not be.
     """
     found, unreadable = _read(ledger)
-    for name, row in sorted(unreadable.items()):
-        raise LakeError(
-            f"the ledger {TABLE} says {row['value']} of {name}, which is no set of weights; save it again with "
-            f'"afterwatch summaries weights save NAME --anomaly …"'
-        )
+    for name in sorted(unreadable):
+        raise _unreadable(name, unreadable[name])
     return found
 
 
@@ -120,9 +118,12 @@ def find_weight_set(ledger: Ledger, label: str) -> WeightSet:
 
     Raises:
         UnknownNameError: there is none; the known ones are named.
+        LakeError: the newest is asked for, and the newest word on that name is no set of weights.
     """
-    found = weight_sets(ledger)
+    found, unreadable = _read(ledger)
     name, slash, _ = label.partition("/")
+    if name in unreadable and (not slash or name not in found):
+        raise _unreadable(name, unreadable[name])
     if name not in found:
         raise UnknownNameError("weight set", label, found)
     versions = {version.label: version for version in found[name]}
@@ -147,12 +148,13 @@ def use_weight_set(ledger: Ledger, label: str | None, author: str) -> WeightSet 
         retire(ledger, KIND, SERVED, author.strip(), EVERY_CAMERA)
         return None
     found = find_weight_set(ledger, label)
-    promote(ledger, KIND, SERVED, found.label, author.strip(), EVERY_CAMERA)
+    value = {"version": found.label, "state": PROMOTED, "weights": found.weights}
+    ledger.say(PROMOTIONS, [Statement(f"{KIND}/{SERVED}", author.strip(), value, camera=EVERY_CAMERA)])
     return found
 
 
 def weight_set_in_use(ledger: Ledger) -> WeightSet | None:
-    """The set in use; None where it is the weights of the settings.
+    """The set in use, with the weights that it had when it was put into use; None where it is the weights of the settings.
 
     Raises:
         LakeError: what was put into use is no set, as rows written by hand may not be.
@@ -160,13 +162,17 @@ def weight_set_in_use(ledger: Ledger) -> WeightSet | None:
     said = [row for row in statements_now(ledger, PROMOTIONS) if (row["key"], row["camera"]) == _PROMOTION]
     if not said:
         return None
-    value = said[0]["value"]
-    version = value.get("version") if isinstance(value, dict) and value.get("state") == PROMOTED else None
+    value = said[0]["value"] if isinstance(said[0]["value"], dict) else {}
+    version = value.get("version") if value.get("state") == PROMOTED else None
     try:
-        return find_weight_set(ledger, str(version))
-    except UnknownNameError as error:
+        found = find_weight_set(ledger, str(version))
+        weights = value.get("weights", found.weights)
+        known = _read(ledger)[0][found.name]
+        return found if found.weights == weights else next(one for one in reversed(known) if one.weights == weights)
+    except (UnknownNameError, StopIteration) as error:
+        reason = error if isinstance(error, UnknownNameError) else "no version of the set has these weights"
         raise LakeError(
-            f"the ledger {PROMOTIONS} says {value!r} of the summaries' weights: {error}; put a set into use with "
+            f"the ledger {PROMOTIONS} says {said[0]['value']!r} of the summaries' weights: {reason}; put a set into use with "
             '"afterwatch summaries weights use NAME", or "… use settings"'
         ) from None
 
@@ -197,6 +203,13 @@ def _read(ledger: Ledger) -> tuple[dict[str, tuple[WeightSet, ...]], dict[str, d
         if not versions or versions[-1].weights != new.weights:
             found.setdefault(name, []).append(new)
     return {name: tuple(found[name]) for name in sorted(found)}, unreadable
+
+
+def _unreadable(name: str, row: Mapping[str, Any]) -> LakeError:
+    return LakeError(
+        f"the ledger {TABLE} says {row['value']} of {name}, which is no set of weights; save it again with "
+        f'"afterwatch summaries weights save {name} --anomaly …"'
+    )
 
 
 def _weights(value: Mapping[str, Any]) -> dict[str, float]:

@@ -187,12 +187,14 @@ def _ordered(entries: Sequence[PackageEntry]) -> list[PackageEntry]:
         entries,
         key=lambda each: (each.campaign, each.camera, each.taken_at, each.recording_id, each.from_us, each.to_us),
     )
-    spans = [(each.recording_id, each.from_us, each.to_us) for each in ordered]
-    for each, span in zip(ordered, spans, strict=True):
-        if spans.count(span) > 1:
+    known: set[tuple[str, int, int]] = set()
+    for each in ordered:
+        span = (each.recording_id, each.from_us, each.to_us)
+        if span in known:
             raise ConfigurationError(
                 f"the segment of {each.path} at {each.from_us / 1e6:.3f} s is given twice; give each once"
             )
+        known.add(span)
     return ordered
 
 

@@ -20,6 +20,8 @@ from models.summary.segments import Segments, Times, overlaps
 Column = NDArray[np.float64]
 
 SQUASH_DEVIATIONS = 3.0
+MOST_DEVIATIONS = 1e9
+"""Counted of a score where all normal ones were equal."""
 RAREST = 1e-7
 """Probabilities are kept as 32-bit floats; rarer than this, they cannot be told from certainty."""
 
@@ -90,16 +92,25 @@ class RobustScale:
         return np.nan_to_num(0.5 * (1 + off / (SQUASH_DEVIATIONS * self.spread + np.abs(off))), nan=0.0)
 
 
-def surprise(probability: NDArray[Any]) -> Column:
+def surprise(probability: NDArray[Any], deviations: NDArray[Any] | None = None) -> Column:
     """−log10 of how often a normal score is as high: the scores of regions and heads on one scale.
+
+    No camera's past tells what is rarer than `RAREST`. Of two such scores the one farther from the usual counts for more:
+    7 + log10(1 + its robust standard deviations above the normal median).
 
     Args:
         probability: (N,), the share of normal scores below each score, or an alarm's calibrated probability, in [0, 1].
+        deviations: (N,), robust standard deviations of each score above the median of its head's normal scores; nan where
+            there is no such thing, as for an alarm. None: of no score.
 
     Returns:
-        float64 (N,) in [0, 7]; 1 − p is taken as at least `RAREST`. nan stays nan.
+        float64 (N,), at least 0, rising with the probability and then with the deviations. nan stays nan.
     """
-    return np.asarray(-np.log10(np.maximum(1.0 - probability.astype(np.float64), RAREST)) + 0.0)
+    told = np.asarray(-np.log10(np.maximum(1.0 - probability.astype(np.float64), RAREST)) + 0.0)
+    if deviations is not None:
+        beyond = (told >= -math.log10(RAREST)) & (deviations > 0)
+        told[beyond] += np.log10(1 + np.minimum(deviations[beyond].astype(np.float64), MOST_DEVIATIONS))
+    return told
 
 
 def robust_scale(columns: Columns, past: Columns | None = None) -> Columns:

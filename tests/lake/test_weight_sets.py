@@ -135,6 +135,28 @@ def test_a_row_that_is_no_set_is_named_and_mended_by_saving_again(ledger: Ledger
     assert second.version == 2
 
 
+def test_a_set_that_cannot_be_read_stops_nobody_who_uses_another(ledger: Ledger) -> None:
+    busy = save_weight_set(ledger, "busy", **BUSY, author="ann")
+    use_weight_set(ledger, "busy", "ann")
+    say(ledger, "junk", {"anomaly": "much"}, AHEAD)
+    assert weight_set_in_use(ledger) == find_weight_set(ledger, "busy") == busy
+    with pytest.raises(LakeError, match="weights save junk"):
+        find_weight_set(ledger, "junk")
+
+
+def test_what_is_in_use_keeps_its_weights_when_a_late_statement_shifts_the_numbers(ledger: Ledger) -> None:
+    save_weight_set(ledger, "busy", **BUSY, author="ann")
+    second = save_weight_set(ledger, "busy", **QUIET, author="ann")
+    assert use_weight_set(ledger, "busy/2", "ann") == second
+    between = {**BUSY, "anomaly": 9.0}
+    moment = second.said_at - timedelta(microseconds=1)
+    ledger.say(TABLE, [Statement("busy", "bob", between, said_at=moment)])
+    assert find_weight_set(ledger, "busy/2").weights == between, "the numbers did shift"
+    in_use = weight_set_in_use(ledger)
+    assert in_use is not None
+    assert (in_use.weights, in_use.label) == (QUIET, "busy/3")
+
+
 @pytest.mark.parametrize("version", ["busy/7", "gone/1", ""])
 def test_a_promotion_of_what_is_no_set_is_named(ledger: Ledger, version: str) -> None:
     save_weight_set(ledger, "busy", **BUSY, author="ann")
