@@ -9,7 +9,20 @@ import sys
 
 import typer
 
-from afterwatch import campaigns, evaluate, events, fit, labels, lake_verbs, models, night, notifying, search, serving
+from afterwatch import (
+    campaigns,
+    evaluate,
+    events,
+    fit,
+    labels,
+    lake_verbs,
+    models,
+    night,
+    notifying,
+    search,
+    serving,
+    summaries,
+)
 from infra.errors import AfterwatchError
 
 STOPPED = 130
@@ -23,7 +36,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (campaigns, night, notifying, lake_verbs, labels, events, fit, models, search, evaluate, serving):
+VERBS = (campaigns, night, notifying, lake_verbs, labels, events, summaries, fit, models, search, evaluate, serving)
+for module in VERBS:
     module.register(app)
 
 

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterwatch import fit_autoencoder, fit_classifier, fit_projection
+from afterwatch import fit_autoencoder, fit_classifier, fit_projection, fit_segments
 from afterwatch.options import CampaignOption, JsonOption, SiteOption, print_json
 
 if TYPE_CHECKING:
     from workspace.opened import Workspace
 
 fit_app = typer.Typer(
-    help="Train heads and networks: retrieval, classifier, autoencoder, projection.", no_args_is_help=True
+    help="Train heads and networks: retrieval, classifier, segments, autoencoder, projection.", no_args_is_help=True
 )
 EXAMPLE = 'Example: afterwatch fit retrieval hall-east "hatch open" --region hatch --site site'
 
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     fit_autoencoder.register(fit_app)
     fit_classifier.register(fit_app)
     fit_projection.register(fit_app)
+    fit_segments.register(fit_app)
     app.add_typer(fit_app, name="fit")
 
 

@@ -20,6 +20,7 @@ from afterwatch.options import (
     select,
     size,
 )
+from afterwatch.verifying import verify
 
 if TYPE_CHECKING:
     from tasks.plan import Selection
@@ -39,7 +40,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: afterwatch status --site site --json")(status)
     app.command(epilog="Example: afterwatch retry --site site")(retry)
     app.command(epilog="Example: afterwatch coverage --site site --day 2026-03-02")(coverage)
-    app.command(epilog="Example: afterwatch verify --site site --frames 5")(verify)
+    app.command(epilog="Example: afterwatch verify 2026-03-02 --site site --render")(verify)
     app.command(epilog="Example: afterwatch schedule --site site")(schedule)
 
 
@@ -273,32 +274,6 @@ def coverage(
             "every recorded second is accounted for" if complete else "seconds are unaccounted for: run the night"
         )
     if not complete:
-        raise typer.Exit(1)
-
-
-def verify(
-    site: SiteOption = Path("."),
-    campaign: CampaignOption = None,
-    camera: CameraOption = None,
-    day: DayOption = None,
-    frames: Annotated[int, typer.Option(min=1, help="Pictures to decode again of each recording.")] = 3,
-    as_json: JsonOption = False,
-) -> None:
-    """Decode a sample of pictures again and compare them with what the lake remembers of them."""
-    from tasks.verify import verify_pictures
-    from workspace.opened import Workspace
-
-    workspace = Workspace(site)
-    with progress_bars(quiet=as_json) as progress:
-        result = verify_pictures(workspace, select(workspace, campaign, camera, day), frames, progress)
-    if as_json:
-        print_json(result.as_json())
-    else:
-        typer.echo(f"{result.compared} pictures of {result.recordings} recordings decoded again")
-        for line in result.differences:
-            typer.echo(f"differs: {line}")
-        typer.echo("all are as the lake remembers them" if not result.differences else "the footage has changed")
-    if result.differences:
         raise typer.Exit(1)
 
 

@@ -265,7 +265,7 @@ def _from_matrix(matrix: MatrixFile, places: NDArray[np.int64]) -> _Source:
 def _from_parquet(store: Store, name: BlockName, path: str) -> _Source:
     with _parquet(store, path) as file:
         kind: Any = file.schema_arrow.field(VECTOR).type
-        rows = file.read([*COLUMNS, "space", "region"])
+        rows = file.read([*COLUMNS, "space", "region"], use_threads=False)
     told = {str(value) for column in ("space", "region") for value in rows[column].unique().to_pylist()}
     if told - {name.space, name.region} or not pa.types.is_fixed_size_list(kind):
         raise LakeError(
@@ -275,7 +275,7 @@ def _from_parquet(store: Store, name: BlockName, path: str) -> _Source:
 
     def pieces() -> Iterator[tuple[Vectors, Vectors]]:
         with _parquet(store, path) as file:
-            for batch in file.iter_batches(batch_size=ROW_GROUP_ROWS, columns=[VECTOR]):
+            for batch in file.iter_batches(batch_size=ROW_GROUP_ROWS, columns=[VECTOR], use_threads=False):
                 lists: Any = batch.column(0)
                 halves = np.asarray(lists.flatten()).reshape(len(lists), kind.list_size)
                 yield unit_vectors(halves.astype(np.float32))
@@ -294,7 +294,7 @@ def unit_vectors(vectors: Vectors) -> tuple[Vectors, Vectors]:
 def _parquet(store: Store, path: str) -> Iterator[pq.ParquetFile]:
     try:
         with store.filesystem.open(store.url(path), "rb") as file:
-            yield pq.ParquetFile(file)
+            yield pq.ParquetFile(file, pre_buffer=False)  # as `Store.read_table`, and for the same reason
     except (OSError, pa.ArrowException) as error:
         raise LakeError(
             f'{store.url(path)} counts and cannot be read ({error}); delete it if it is there, then run "afterwatch run"'

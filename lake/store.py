@@ -99,8 +99,9 @@ class Store:
         self.write_bytes(path, buffer.getvalue())
 
     def read_table(self, path: str, columns: list[str] | None = None) -> pa.Table:
-        # Not buffered ahead: a thread of Arrow that still holds Python's memory when the process ends aborts it.
-        return pq.ParquetFile(io.BytesIO(self.read_bytes(path)), pre_buffer=False).read(columns=columns)
+        # In this thread alone: one of Arrow's that still holds Python's memory when the process ends aborts it.
+        file = pq.ParquetFile(io.BytesIO(self.read_bytes(path)), pre_buffer=False)
+        return file.read(columns=columns, use_threads=False)
 
 
 def _write_local(target: Path, content: bytes) -> None:

@@ -7,13 +7,13 @@ weights, and stays what it was.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from infra.errors import ConfigurationError, LakeError, UnknownNameError
+from infra.settings import MOST_WEIGHT
 from infra.table import NAME
 from lake.current import statements_now
 from lake.ledger import Ledger, Statement
@@ -35,7 +35,7 @@ class WeightSet:
     Attributes:
         name: of the set.
         version: from 1.
-        anomaly, memorability, entropy, dynamics: how much each counts; finite, at least 0 and not all 0.
+        anomaly, memorability, entropy, dynamics: how much each counts; 0 to `MOST_WEIGHT`, not all 0.
         author: who saved it.
         said_at: when.
     """
@@ -56,8 +56,8 @@ class WeightSet:
                 f'of the settings\' weights; got "{self.name}"'
             )
         weights = self.weights
-        if not all(0 <= value < math.inf for value in weights.values()) or sum(weights.values()) <= 0:
-            raise ConfigurationError(f"weights are finite, at least 0 and not all 0, got {weights}")
+        if not all(0 <= value <= MOST_WEIGHT for value in weights.values()) or sum(weights.values()) <= 0:
+            raise ConfigurationError(f"weights are at least 0, at most {MOST_WEIGHT:,.0f} and not all 0, got {weights}")
         if not self.author.strip():
             raise ConfigurationError("a weight set has an author; say who you are")
 

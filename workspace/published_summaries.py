@@ -26,7 +26,7 @@ class ShownSegment:
     """A segment of a published summary.
 
     Attributes:
-        number: from 1 on, in order of time.
+        number: from 1 on, in the order of the video; where recordings overlap, that is not the order of time.
         recording, recording_id: path below the footage root, and hash of the content.
         from_us, to_us: of the recording.
         taken_at: true time of `from_us`.
@@ -71,7 +71,7 @@ class ShownSummary:
         partial: whether something was lacking when it was published.
         video, contact: files, relative to the folder; empty where there are none.
         duration_s: of the video.
-        segments: in order of time.
+        segments: in the order of the video: recording by recording, each in order of time.
         omitted: events that the budget left no segment for, as `<head> <rank>`.
         label: name of the weights; empty where an older publication did not say it.
         weights: by column; empty where it did not say them.

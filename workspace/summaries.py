@@ -1,6 +1,7 @@
-"""What a summary with other weights or another length would show: chosen anew among the segments a night has measured.
+"""What a summary shows: chosen among the segments of a day, by a night, and anew by other weights or of another length.
 
-Segments are measured once and weighed later, so nothing is decoded or embedded here.
+Segments are measured once and weighed later, so nothing is decoded or embedded here. The selection is made in true time,
+in which recordings of one camera may overlap.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -29,11 +30,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, eq=False)
 class MeasuredDay:
-    """The segments of a camera's day, S in order of time, and its events.
+    """The segments of a camera's day, S in order of true time, then of recording, and its events.
 
     Attributes:
         place: which day.
-        segments: on the camera's clock.
+        segments: in true time, microseconds since 1970, UTC; a gap or an overlap lies between the recordings.
         recordings: hash of each recording's content, by the recording's number in `segments`.
         starts_us: int64, true time of each recording's begin in microseconds, likewise.
         columns: what is weighed, 0 to 1.
@@ -117,15 +118,28 @@ def read_measured(workspace: Workspace, place: Place, files: Collection[str] | N
         )
     names = TABLES["segments"].schema.names
     rows = pa.concat_tables(workspace.store.read_table(path, names) for path in paths["segments"])
-    rows = rows.sort_by([("taken_at", "ascending"), ("recording_id", "ascending")])
     events = [row for path in paths["events"] for row in workspace.store.read_table(path).to_pylist()]
-    return _measured(place, rows, event_spans(events, workspace.settings))
+    return measured_day(place, in_order(rows), events, workspace.settings)
 
 
-def event_spans(rows: Sequence[Mapping[str, Any]], settings: Settings) -> tuple[EventSpan, ...]:
+def in_order(rows: pa.Table) -> pa.Table:
+    """Rows of `segments` in order of true time, then of recording."""
+    return rows.sort_by([("taken_at", "ascending"), ("recording_id", "ascending")])
+
+
+def event_spans(
+    rows: Sequence[Mapping[str, Any]], settings: Settings, recordings: Sequence[str]
+) -> tuple[EventSpan, ...]:
     """Rows of `events` in order of priority: alarms first, then by rank, then novelty before alarm classes before retrieval
-    heads, then by time."""
+    heads, then by time.
+
+    Args:
+        rows: of `events`.
+        settings: which heads are alarm classes.
+        recordings: hash of each recording's content, by its number; an event found in none of them is of no recording.
+    """
     alarms = {alarm.name for alarm in settings.alarms}
+    numbers = {name: number for number, name in enumerate(recordings)}
 
     def priority(row: Mapping[str, Any]) -> tuple[Any, ...]:
         kind = 0 if row["head"] == settings.novelty.name else 1 if row["head"] in alarms else 2
@@ -133,16 +147,56 @@ def event_spans(rows: Sequence[Mapping[str, Any]], settings: Settings) -> tuple[
 
     return tuple(
         EventSpan(
-            f"{row['head']} {row['rank']}",
-            row["event_id"],
-            *(_microseconds(row[name]) for name in ("started_at", "ended_at", "peak_at")),
+            name=f"{row['head']} {row['rank']}",
+            event_id=row["event_id"],
+            from_us=_microseconds(row["started_at"]),
+            to_us=_microseconds(row["ended_at"]),
+            peak_us=_microseconds(row["peak_at"]),
+            recording=numbers.get(row["recording_id"]),
         )
         for row in sorted(rows, key=priority)
     )
 
 
+def measured_day(place: Place, rows: pa.Table, events: Sequence[Mapping[str, Any]], settings: Settings) -> MeasuredDay:
+    """A camera's day of its rows.
+
+    Args:
+        place: which day.
+        rows: S of `segments`, in order of true time, then of recording; see `in_order`. Its number is a segment's row.
+        events: rows of `events`, in any order.
+        settings: which heads are alarm classes.
+    """
+    at_us = rows["taken_at"].cast(pa.int64()).to_numpy()
+    from_us, to_us = (rows[name].to_numpy() for name in ("from_us", "to_us"))
+    owners = rows["recording_id"].to_pylist()
+    recordings = tuple(dict.fromkeys(owners))
+    numbers = {name: number for number, name in enumerate(recordings)}
+    owner = np.array([numbers[name] for name in owners], dtype=np.int64)
+    starts_us = np.zeros(len(recordings), dtype=np.int64)
+    starts_us[owner] = at_us - from_us
+    looks = rows[LOOK].combine_chunks()
+    return MeasuredDay(
+        place=place,
+        segments=Segments(
+            recording=owner,
+            index=rows["segment"].to_numpy().astype(np.int64),
+            from_us=at_us,
+            to_us=at_us + (to_us - from_us),
+            begins_at=np.array(rows["begins_at"].to_pylist(), dtype=np.str_),
+        ),
+        recordings=recordings,
+        starts_us=starts_us,
+        columns=Columns(**{name: rows[name].to_numpy().astype(np.float64) for name in COLUMNS}),
+        clear=np.asarray(rows["keyframe_us"].is_valid()),
+        looks=looks.flatten().to_numpy(zero_copy_only=False).reshape(len(looks), LOOK_VALUES).astype(np.float32),
+        probability=rows["probability"].to_numpy().astype(np.float64),
+        events=event_spans(events, settings, recordings),
+    )
+
+
 def rank_day(day: MeasuredDay, weights: Weights, budget_s: float, similarity_limit: float) -> RankedDay:
-    """Choose a summary by other weights, or of another length, as a night would.
+    """Choose a summary: by the weights and of the length that are set a night's, by others one chosen anew.
 
     Raises:
         ConfigurationError: the length or the limit is out of its range.
@@ -172,35 +226,6 @@ def difference(day: MeasuredDay, ranked: RankedDay, shown: Collection[ShownSegme
     published = {segment.span for segment in shown}
     gained = tuple(row for span, row in chosen.items() if span not in published)
     return Difference(gained, tuple(segment for segment in shown if segment.span not in chosen))
-
-
-def _measured(place: Place, rows: pa.Table, events: tuple[EventSpan, ...]) -> MeasuredDay:
-    at_us = rows["taken_at"].cast(pa.int64()).to_numpy()
-    from_us, to_us = (rows[name].to_numpy() for name in ("from_us", "to_us"))
-    owners = rows["recording_id"].to_pylist()
-    recordings = tuple(dict.fromkeys(owners))
-    numbers = {name: number for number, name in enumerate(recordings)}
-    owner = np.array([numbers[name] for name in owners], dtype=np.int64)
-    starts_us = np.zeros(len(recordings), dtype=np.int64)
-    starts_us[owner] = at_us - from_us
-    looks = rows[LOOK].combine_chunks()
-    return MeasuredDay(
-        place=place,
-        segments=Segments(
-            recording=owner,
-            index=rows["segment"].to_numpy().astype(np.int64),
-            from_us=at_us,
-            to_us=at_us + (to_us - from_us),
-            begins_at=np.array(rows["begins_at"].to_pylist(), dtype=np.str_),
-        ),
-        recordings=recordings,
-        starts_us=starts_us,
-        columns=Columns(**{name: rows[name].to_numpy().astype(np.float64) for name in COLUMNS}),
-        clear=np.asarray(rows["keyframe_us"].is_valid()),
-        looks=looks.flatten().to_numpy(zero_copy_only=False).reshape(len(looks), LOOK_VALUES).astype(np.float32),
-        probability=rows["probability"].to_numpy().astype(np.float64),
-        events=events,
-    )
 
 
 def _microseconds(moment: datetime) -> int:

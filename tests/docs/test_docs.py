@@ -174,6 +174,8 @@ def test_every_setting_is_described_with_its_default_and_range(heading: str) -> 
 def told_type(kind: pa.DataType) -> str:
     if pa.types.is_timestamp(kind):
         return "timestamp (UTC)"
+    if pa.types.is_fixed_size_list(kind):
+        return f"list of {kind.list_size} {told_type(kind.value_type)}"
     if pa.types.is_list(kind):
         return f"list of {told_type(kind.value_type)}"
     names = {"string": "text", "double": "float64", "float": "float32", "halffloat": "float16", "date32[day]": "date"}
