@@ -49,20 +49,26 @@ def tell_fitted(workspace: "Workspace", fitted: "FittedClassifier", embedding_s:
 
 
 def tell_metrics(card: dict[str, Any], class_name: str) -> None:
-    """How well a class is told apart in clips that were held out, as a table."""
+    """How well a class is told apart in what was held out, clips or segments of the test part, as a table."""
+    from workspace.segment_scores import fold_part
+
     told, point = card["metrics"][class_name], card["thresholds"][class_name]
-    recommended = f"{point['threshold']:.3f}"
+    recommended, segments = f"{point['threshold']:.3f}", fold_part(card) is not None
+    inside = "recommended" if segments else "chosen inside each fold"
     rows = [
         (what, threshold, *(number(told[at][metric]) for metric in ("precision", "recall", "f1", "f2", "accuracy")))
         for what, threshold, at in (
             ("0.5", "0.500", "half"),
-            (f"{point['criterion']}, chosen inside each fold", _spread(told["inside"]["thresholds"]), "inside"),
+            (f"{point['criterion']}, {inside}", _spread(told["inside"]["thresholds"]), "inside"),
             (f"{point['criterion']}, chosen on these clips: recommended", recommended, "recommended"),
             ("the recommended one, above it in any window, as the night counts", recommended, "night"),
         )
         if at in told  # cards that were written before there was a row for the night stay readable
     ]
-    title = f"\n{class_name}: AUC {number(told['auc'])}, average precision {number(told['average_precision'])}, in clips of other source videos"
+    where = "segments of the test part" if segments else "clips of other source videos"
+    title = (
+        f"\n{class_name}: AUC {number(told['auc'])}, average precision {number(told['average_precision'])}, in {where}"
+    )
     print_table(("threshold by", "threshold", "precision", "recall", "F1", "F2", "accuracy"), rows, title)
     if "night" in told and told["night"]["normal_windows_above"] is not None:
         typer.echo(

@@ -31,6 +31,7 @@ from afterwatch.segment_options import (
     SplitOption,
     StrideOption,
     UnlistedOption,
+    frame_rate_of,
     load_combinations,
     segment_head,
     segment_losses,
@@ -130,7 +131,7 @@ def segments(
         frames=frames,
         overlap=overlap,
         stride_s=stride,
-        frame_rate_hz=frame_rate,
+        frame_rate_hz=frame_rate_of(site, frame_rate),
     )
     combinations = load_combinations(site, encoder or [DEFAULT_ENCODER])
     specs = [one.spec for combination in combinations for one in combination]

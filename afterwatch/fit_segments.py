@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,6 +33,7 @@ from afterwatch.segment_options import (
     SplitOption,
     StrideOption,
     UnlistedOption,
+    frame_rate_of,
     load_combinations,
     segment_head,
     segment_losses,
@@ -112,7 +113,7 @@ def fit_segments(
     from workspace.finetuning import unseen_part
     from workspace.opened import Workspace
     from workspace.segment_fitting import fit_segments as fit
-    from workspace.segment_parts import check_parts, read_split, split_videos
+    from workspace.segment_parts import check_parts, check_segments, read_split, split_videos
     from workspace.segment_sets import annotated_segments, read_segment_videos, segment_inputs
 
     criterion = None if threshold_by is None else Criterion.parse(threshold_by)
@@ -149,14 +150,14 @@ def fit_segments(
         videos, parts = (videos, split_videos(videos, seed)) if split is None else read_split(split, videos)
         check_parts(videos, parts)
         inputs = segment_inputs(
-            videos, specs, frames=frames, stride_s=stride, frame_rate_hz=_frame_rate(workspace, frame_rate)
+            videos, specs, frames=frames, stride_s=stride, frame_rate_hz=frame_rate_of(site, frame_rate)
         )
         began = perf_counter()
         threads = workspace.settings.compute.decode_threads
         windows = clip_windows(videos.as_clips(), encoders, inputs, cache=cache, threads=threads, progress=progress)
         embedding_s = perf_counter() - began
         segments = annotated_segments(videos, windows, inputs, overlap)
-        check_parts(segments.videos, parts)
+        check_segments(segments, parts)
         fitted = fit(
             workspace,
             called,
@@ -186,21 +187,14 @@ def fit_segments(
         _tell(fitted, embedding_s)
 
 
-def _frame_rate(workspace: Any, said: float | None) -> float | None:
-    """What was said, else the rate that the night samples at, where it has one."""
-    from infra.settings import AtRate
-
-    sampling = workspace.settings.sampling
-    return sampling.rate_hz if said is None and isinstance(sampling, AtRate) else said
-
-
 def _tell(fitted: "FittedClassifier", embedding_s: float) -> None:
     """What was made, how good it is on each part, and what to write to use it."""
     card = fitted.card
     data = card["data"]
     clips = ", ".join(f"{some} {label}" for label, some in data["clips"].items())
+    rate = "" if card["frame_rate_hz"] is None else f", frame encoders at {card['frame_rate_hz']:g} Hz"
     typer.echo(
-        f"{clips}: {data['windows']} segments of {card['window_s']:g} s, {data['windows_anomalous']} of them anomalous; "
+        f"{clips}: {data['windows']} segments of {card['window_s']:g} s{rate}, {data['windows_anomalous']} of them anomalous; "
         f"embedded in {duration(embedding_s)}, then {fitted.seconds_per_epoch:.2f} s an epoch, {card['epochs']} epochs"
     )
     if data["left_out"]:
@@ -216,7 +210,10 @@ def _tell(fitted: "FittedClassifier", embedding_s: float) -> None:
     print_table(titles, rows, "\nat a probability of 0.5")
     (threshold,) = card["thresholds"].values()
     state = "in service" if fitted.serves else f"a candidate; afterwatch models promote {fitted.name} {fitted.version}"
-    typer.echo(f"\nthreshold {threshold['threshold']:.3f} ({threshold['criterion']})")
+    typer.echo(
+        f"\nthreshold {threshold['threshold']:.3f} ({threshold['criterion']}); another one is chosen on the "
+        f"{card['fold_part']} part: afterwatch models threshold {fitted.name} --by f2"
+    )
     typer.echo(f"classifier {fitted.name} {fitted.version}: {state}\n")
     typer.echo("To let the night raise alarms, see to it that its encoders are in afterwatch.toml, and write there:\n")
     typer.echo(f'[[alarms]]\nname = "anomaly"\nclassifier = "{fitted.name}"')

@@ -1,6 +1,7 @@
 """Verbs over heads and networks that were fitted: list, show, promote, retire, threshold, export."""
 
 import getpass
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -100,7 +101,9 @@ def show(
     }
     if model.kind == KIND:
         try:
-            told["classes"] = _swept(workspace, FoundClassifier(name, chosen, card))
+            found = FoundClassifier(name, chosen, card)
+            told["classes"] = _swept(workspace, found)
+            told["test"] = {class_name: _tested(workspace, found, class_name) for class_name in found.classes}
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise LakeError(f"classifier {name} {chosen} is damaged ({error!r}); fit it again") from None
     if as_json:
@@ -110,7 +113,7 @@ def show(
     typer.echo(f"{model.kind} {name} {chosen}, one of {len(model.versions)}; {serves}")
     print_table(("", ""), [(key, _brief(value)) for key, value in card.items() if key not in LONG])
     for class_name, rows in told.get("classes", {}).items():
-        _tell_class(card, class_name, rows)
+        _tell_class(card, class_name, rows, told["test"][class_name])
 
 
 def promote(
@@ -173,6 +176,7 @@ def threshold(
     from infra.errors import ConfigurationError
     from workspace.classifiers import find_classifier, sweep_of, threshold_of
     from workspace.opened import Workspace
+    from workspace.segment_scores import fold_part, fold_words
 
     if sum((by is not None, at is not None, recommended)) > 1:
         raise ConfigurationError("--by, --at and --recommended each say where the threshold is to be; give one")
@@ -184,15 +188,20 @@ def threshold(
         _say(workspace, found, chosen, swept, by, at, author or getpass.getuser())
     point = threshold_of(workspace, found, chosen)
     told = _point_told(point, swept)
+    tested = _tested(workspace, found, chosen)
+    if tested is not None:
+        told["test"] = tested
     if as_json:
         print_json(told)
         return
     who = f"chosen by {point.author} on {point.said_at:%Y-%m-%d}" if point.author else "recommended by its card"
+    where = fold_words(found.card)
     typer.echo(
         f"{name} {found.version}, {chosen}: {point.threshold:.4f} ({point.criterion}), {who}\n"
-        f"of held-out clips: precision {number(told['precision'])}, recall {number(told['recall'])}, "
-        f"F1 {number(told['f1'])}, F2 {number(told['f2'])}, accuracy {number(told['accuracy'])}"
+        f"of {'held-out clips' if where is None else f'segments of {where}'}: {_shares_told(told)}"
     )
+    if tested is not None and fold_part(found.card) != "test":
+        typer.echo(f"of segments of the test part: {_shares_told(tested)}")
 
 
 def _say(
@@ -218,6 +227,25 @@ def _say(
     say_operating_point(workspace.ledger, point)
 
 
+def _tested(workspace: Any, found: "FoundClassifier", class_name: str) -> dict[str, Any] | None:
+    """What the threshold of a segment classifier comes to on its test part; None of any other classifier."""
+    from workspace.classifier_fitting import confusion_told
+    from workspace.classifiers import threshold_of
+    from workspace.segment_scores import tested_sweep
+
+    swept = tested_sweep(workspace, found, class_name)
+    if swept is None:
+        return None
+    threshold = threshold_of(workspace, found, class_name).threshold
+    return {"threshold": threshold, **confusion_told(swept.at(threshold))}
+
+
+def _shares_told(told: dict[str, Any]) -> str:
+    """Precision and its like in one line."""
+    named = {"precision": "precision", "recall": "recall", "f1": "F1", "f2": "F2", "accuracy": "accuracy"}
+    return ", ".join(f"{label} {number(told[key])}" for key, label in named.items())
+
+
 def _point_told(point: "OperatingPoint", swept: "Sweep") -> dict[str, Any]:
     from workspace.classifier_fitting import confusion_told
 
@@ -233,12 +261,13 @@ def _point_told(point: "OperatingPoint", swept: "Sweep") -> dict[str, Any]:
     }
 
 
-LONG = ("metrics", "thresholds", "clips")
+LONG = ("metrics", "thresholds", "clips", "fold_clips")
 """Parts of a card that have a table of their own, or are too long for one line."""
 
 
 def _swept(workspace: Any, found: "FoundClassifier") -> dict[str, list[dict[str, Any]]]:
-    """By class, what thresholds come to: the one in use first, then the most precise of each recall."""
+    """By class, what thresholds come to: the one in use first, then the most precise of each recall that one reaches."""
+    from infra.errors import ConfigurationError
     from models.sweep import Criterion
     from workspace.classifier_fitting import confusion_told
     from workspace.classifiers import sweep_of, threshold_of
@@ -248,14 +277,24 @@ def _swept(workspace: Any, found: "FoundClassifier") -> dict[str, list[dict[str,
         swept, point = sweep_of(workspace, found, class_name), threshold_of(workspace, found, class_name)
         who = point.author or "recommended"
         rows = [(f"in use: {point.criterion} ({who})", point.threshold)]
-        criteria = [Criterion("recall", (recall,)) for recall in RECALLS]
-        rows += [(criterion.words, swept.choose(criterion)) for criterion in criteria]
+        for recall in RECALLS:
+            criterion = Criterion("recall", (recall,))
+            # Nothing may be of the class in a small validation part, or score 0 where it is.
+            with suppress(ConfigurationError):
+                rows.append((criterion.words, swept.choose(criterion)))
         told[class_name] = [{"by": by, "threshold": value, **confusion_told(swept.at(value))} for by, value in rows]
     return told
 
 
-def _tell_class(card: dict[str, Any], class_name: str, rows: list[dict[str, Any]]) -> None:
+def _tell_class(
+    card: dict[str, Any], class_name: str, rows: list[dict[str, Any]], tested: dict[str, Any] | None
+) -> None:
+    from workspace.segment_scores import fold_part, fold_words
+
     tell_metrics(card, class_name)
+    if tested is not None and fold_part(card) != "test":
+        typer.echo(f"in use, {tested['threshold']:.4f}, on the test part: {_shares_told(tested)}")
+    where = fold_words(card)
     counts = ("true_positives", "false_positives", "false_negatives", "true_negatives")
     shares = ("precision", "recall", "f1", "f2", "accuracy")
     print_table(
@@ -269,8 +308,10 @@ def _tell_class(card: dict[str, Any], class_name: str, rows: list[dict[str, Any]
             )
             for row in rows
         ],
-        f"\nsweep of {class_name} over the same clips",
+        f"\nsweep of {class_name} over {'the same clips' if where is None else f'segments of {where}'}",
     )
+    if all(row["true_positives"] + row["false_negatives"] == 0 for row in rows):
+        typer.echo(f"nothing there is of the class {class_name}, so no threshold has a recall")
 
 
 def _brief(value: Any) -> str:

@@ -47,7 +47,9 @@ StrideOption = Annotated[
 ]
 FrameRateOption = Annotated[
     float | None,
-    typer.Option(help="Pictures of a second that frame encoders see. Default: four of a segment, at least 1."),
+    typer.Option(
+        help="Pictures of a second that frame encoders see. Default: the rate of [sampling], else four of a segment, at least 1."
+    ),
 ]
 RankingOption = Annotated[float | None, typer.Option(help="Weight of the ranking term. Default: 1.")]
 SmoothnessOption = Annotated[
@@ -116,6 +118,24 @@ def segment_losses(
         changed: dict[str, Any] = {field: weight}
         found = [replace(loss, **changed) if loss.kind in having else loss for loss in found]
     return tuple(found)
+
+
+def frame_rate_of(site: Path, said: float | None) -> float | None:
+    """Pictures of a second that frame encoders see; None: it goes by the segment.
+
+    Both verbs take the rate of the workspace's `[sampling]`, where it has one: the night applies a head only to pictures as
+    often as it was fitted on, and what is measured is to be what is fitted.
+
+    Raises:
+        ConfigurationError: the workspace's settings are wrong.
+    """
+    from infra.settings import SETTINGS_FILE, AtRate, read_settings
+
+    file = site.expanduser() / SETTINGS_FILE
+    if said is not None or not file.is_file():  # weights may lie in a folder that is no workspace
+        return said
+    sampling = read_settings(file).sampling
+    return sampling.rate_hz if isinstance(sampling, AtRate) else None
 
 
 def load_combinations(site: Path, said: Sequence[str]) -> "list[list[Encoder]]":

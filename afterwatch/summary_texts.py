@@ -63,7 +63,7 @@ def told_segment(segment: "ShownSegment", summary: "ShownSummary") -> dict[str, 
 
 def tell_head(summary: "ShownSummary") -> None:
     """Print what a summary is, and where its video lies."""
-    omitted = f"; no room for {', '.join(summary.omitted)}" if summary.omitted else ""
+    omitted = f"; not shown: {', '.join(summary.omitted)}" if summary.omitted else ""
     typer.echo(
         f"{summary.place}: {summary.duration_s:.1f} s, {len(summary.segments)} segments, {summary.events_shown} of them "
         f"for an event{omitted}; weights {summary.label or 'not told'}" + ("; partial" if summary.partial else "")
@@ -141,11 +141,14 @@ def tell_ranked(
         if published
         else "nothing is published to compare it with"
     )
-    omitted = [wanted.name for wanted in ranked.selection.omitted]
+    left = {
+        words: [wanted.name for wanted in ranked.selection.omitted if bool(len(wanted.rows)) == has_rows]
+        for words, has_rows in (("no room for", True), ("no segment for", False))
+    }
     typer.echo(
         f"weights {in_words(chosen)}: {ranked.selection.duration_us / 1e6:.1f} s, "
         f"{len(ranked.selection.choices)} segments; {against}"
-        + (f"; no room for {', '.join(omitted)}" if omitted else "")
+        + "".join(f"; {words} {', '.join(names)}" for words, names in left.items() if names)
     )
     zone = workspace.settings.zone
     print_table(

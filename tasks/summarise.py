@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,9 @@ import pyarrow as pa
 from prefect import task
 
 from infra.errors import LakeError
-from lake.schema import LOOK, LOOK_VALUES
 from lake.store import rows_of
-from models.summary.scores import Column, Columns, combine
-from models.summary.segments import Segments
-from models.summary.selection import EventSpan, Selection, select_segments, wanted_of
+from models.summary.scores import Column
+from models.summary.selection import Selection
 from tasks.plan import DayPlan, DaySteps, Recording
 from tasks.receipts import Receipt, reason_of
 from tasks.rows import place_columns
@@ -26,12 +23,12 @@ from tasks.summary_steps import (
     told_again,
 )
 from workspace.opened import Workspace
-from workspace.summaries import event_spans
+from workspace.summaries import MeasuredDay, in_order, measured_day, rank_day
 
 KEPT = ("recording_id", "segment", "from_us", "to_us", "taken_at")
 """Columns of `summaries` that a segment brings along."""
 MOST_TOLD = 10
-"""Events without room that a message names."""
+"""Events without room, and likewise without a segment, that a message names."""
 
 
 @task(task_run_name="summarise {label}", persist_result=False)
@@ -59,7 +56,7 @@ def summarise_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> Receip
             chosen = _rows(steps, segments, selection, scores)
             workspace.store.write_table(step.outputs[0], chosen)
             status, rows = "done", chosen.num_rows
-            message = "; ".join(filter(None, (left_out, _without_room(selection))))
+            message = "; ".join(filter(None, (left_out, _not_shown(selection))))
         except Exception as error:  # noqa: BLE001 — one day must not stop the camera's others: it is reported, and tried again
             status, message = "failed", reason_of(error)
     outputs = step.outputs if status != "failed" else ()
@@ -76,16 +73,16 @@ def select_day(workspace: Workspace, day: DayPlan, steps: DaySteps, segments: pa
         workspace: the site.
         day: whose summary it is.
         steps: of it; what is there of them counts.
-        segments: rows of `segments`; None: those of the lake.
+        segments: rows of `segments`, in any order; None: those of the lake.
     """
     if day.place != steps.place:
         raise ValueError(f"the steps are those of {steps.place}, not of {day.place}")
-    segments = read_segments(workspace, steps) if segments is None else segments
+    segments = read_segments(workspace, steps) if segments is None else in_order(segments)
     return _rows(steps, segments, *select(workspace, steps, segments))
 
 
 def read_segments(workspace: Workspace, steps: DaySteps) -> pa.Table:
-    """The rows of `segments` that a day's summary is chosen among, in order of time.
+    """The rows of `segments` that a day's summary is chosen among, in order of true time, then of recording.
 
     Raises:
         LakeError: there are none, since the step failed.
@@ -93,14 +90,20 @@ def read_segments(workspace: Workspace, steps: DaySteps) -> pa.Table:
     (path,) = standing_segment(workspace.store, steps).outputs
     if not workspace.store.exists(path):
         raise LakeError("the day has no segments to choose among; the next night makes them")
-    return workspace.store.read_table(path)
+    return in_order(workspace.store.read_table(path))
 
 
-def read_events(workspace: Workspace, steps: DaySteps) -> tuple[EventSpan, ...]:
-    """The events of all heads and alarms whose files are there, in order of priority."""
+def read_day(workspace: Workspace, steps: DaySteps, segments: pa.Table) -> MeasuredDay:
+    """A day's segments with the events of all heads and alarms whose files are there.
+
+    Args:
+        workspace: the site.
+        steps: of the day.
+        segments: S rows of `segments`, in the order of `read_segments`.
+    """
     found_by = (steps.score, *standing_applied(workspace.store, steps))
-    rows = [row for step in found_by for row in workspace.store.read_table(step.outputs[1]).to_pylist()]
-    return event_spans(rows, workspace.settings)
+    events = [row for step in found_by for row in workspace.store.read_table(step.outputs[1]).to_pylist()]
+    return measured_day(steps.place, segments, events, workspace.settings)
 
 
 def select(workspace: Workspace, steps: DaySteps, segments: pa.Table) -> tuple[Selection, Column]:
@@ -109,38 +112,17 @@ def select(workspace: Workspace, steps: DaySteps, segments: pa.Table) -> tuple[S
     Args:
         workspace: the site.
         steps: of the day.
-        segments: S rows of `segments`.
+        segments: S rows of `segments`, in the order of `read_segments`.
     """
     summary = workspace.settings.summary
-    columns = Columns(**{field.name: segments[field.name].to_numpy().astype(np.float64) for field in fields(Columns)})
-    scores = combine(columns, steps.summary.weights.weights)
-    spans = _spans(segments)
-    looks = np.asarray(segments[LOOK].combine_chunks().flatten()).reshape(-1, LOOK_VALUES).astype(np.float32)
-    selection = select_segments(
-        spans.durations_us,
-        spans.from_us,
-        scores,
-        clear=np.asarray(segments["keyframe_us"].is_valid()),
-        wanted=wanted_of(spans, scores, read_events(workspace, steps)),
-        budget_s=summary.budget_s,
-        looks=looks,
-        maximum_cosine=summary.similarity_limit,
-    )
-    return selection, scores
+    day = read_day(workspace, steps, segments)
+    ranked = rank_day(day, steps.summary.weights.weights, summary.budget_s, summary.similarity_limit)
+    return ranked.selection, ranked.scores
 
 
 def recordings_of_day(day: DayPlan) -> list[Recording]:
     """The day's recordings, in order of start."""
     return list({shard.recording.path: shard.recording for shard in day.shards}.values())
-
-
-def _spans(rows: pa.Table) -> Segments:
-    """Segments in true time."""
-    from_us = np.asarray(rows["taken_at"].cast(pa.int64()), dtype=np.int64)
-    length_us = np.asarray(rows["to_us"], dtype=np.int64) - np.asarray(rows["from_us"], dtype=np.int64)
-    owners = np.asarray(rows["recording_id"].combine_chunks().dictionary_encode().indices, dtype=np.int64)
-    index = np.asarray(rows["segment"], dtype=np.int64)
-    return Segments(owners, index, from_us, from_us + length_us, np.array(rows["begins_at"].to_pylist(), dtype=np.str_))
 
 
 def _rows(steps: DaySteps, segments: pa.Table, selection: Selection, scores: Column) -> pa.Table:
@@ -160,8 +142,15 @@ def _rows(steps: DaySteps, segments: pa.Table, selection: Selection, scores: Col
     )
 
 
-def _without_room(selection: Selection) -> str:
-    """What there is to know of the events that the budget has no room for."""
-    names = [event.name for event in selection.omitted[:MOST_TOLD]]
-    names += [f"{len(selection.omitted) - MOST_TOLD} more"] if len(selection.omitted) > MOST_TOLD else []
-    return f"no room for {', '.join(names)}" if names else ""
+def _not_shown(selection: Selection) -> str:
+    """What there is to know of the events that the summary does not show."""
+    without_room = [event.name for event in selection.omitted if len(event.rows)]
+    without_segment = [event.name for event in selection.omitted if not len(event.rows)]
+    told = [f"no room for {_named(without_room)}"] if without_room else []
+    told += [f"no segment for {_named(without_segment)}"] if without_segment else []
+    return "; ".join(told)
+
+
+def _named(events: Sequence[str]) -> str:
+    more = [f"{len(events) - MOST_TOLD} more"] if len(events) > MOST_TOLD else []
+    return ", ".join([*events[:MOST_TOLD], *more])

@@ -10,7 +10,9 @@ from models.summary.segments import Rows, Times
 
 FINEST_GRID_US = 1000
 MOST_CELLS = 200_000
-"""Of the table over what can be filled: 200 s in milliseconds."""
+"""Of a table over what can be filled: 200 s in milliseconds."""
+MOST_ENTRIES = 20_000_000
+"""Of the tables of all lengths together: 160 MB."""
 ROUNDING = 1e-9
 """Relative difference of two sums of scores that means nothing."""
 
@@ -20,7 +22,8 @@ def fill_budget(durations_us: Times, scores: NDArray[Any], rows: Rows, budget_us
 
     Lengths count in their greatest common divisor, or in milliseconds, rounded up, where that is finer. Most segments
     are decided by Dantzig's bound: those that every best choice has and those that none has. A table decides the rest;
-    where what is left for these is longer than `MOST_CELLS` of that unit, in so many parts of it.
+    where what is left for these is longer than `MOST_CELLS` of that unit, in so many parts of it, and in fewer where the
+    tables of so many different lengths would have more than `MOST_ENTRIES`.
 
     Args:
         durations_us: int64 (S,).
@@ -72,7 +75,7 @@ def _by_table(lengths: Times, values: NDArray[np.float64], capacity: int) -> Row
     """
     if not len(lengths):
         return np.empty(0, dtype=np.int64)
-    grid = max(math.gcd(*lengths.tolist()), -(-capacity // MOST_CELLS))
+    grid = _grid(lengths, capacity)
     capacity //= grid
     groups: dict[int, list[int]] = {}
     for place, length in enumerate((-(-lengths // grid)).tolist()):
@@ -90,6 +93,14 @@ def _by_table(lengths: Times, values: NDArray[np.float64], capacity: int) -> Row
         chosen += members[:count]
         capacity -= count * length
     return np.array(chosen, dtype=np.int64)
+
+
+def _grid(lengths: Times, capacity: int) -> int:
+    """The finest unit in which the tables of all lengths stay within their bounds; lengths round up to it."""
+    grid = max(math.gcd(*lengths.tolist()), -(-capacity // MOST_CELLS))
+    while (len(np.unique(-(-lengths // grid))) + 1) * (capacity // grid + 1) > MOST_ENTRIES:
+        grid += -(-grid // 8)
+    return grid
 
 
 def _with_group(best: NDArray[np.float64], length: int, sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from infra.errors import ConfigurationError
 from models.summary.candidates import Looks, best_first, gather_candidates
 from models.summary.knapsack import fill_budget
-from models.summary.segments import Segments, Times, overlaps
+from models.summary.segments import Rows, Segments, Times, overlaps
 
 SCORE = "score"
 
@@ -24,6 +24,8 @@ class EventSpan:
         name: what its segment is shown for: head and rank, as `novelty 1`.
         event_id: its id.
         peak_us: its peak, inside it.
+        recording: the recording it was found in, by its number in `Segments.recording`; None: it is not known, or none of
+            its segments is there.
     """
 
     name: str
@@ -31,24 +33,32 @@ class EventSpan:
     from_us: int
     to_us: int
     peak_us: int
+    recording: int | None = None
 
     def __post_init__(self) -> None:
         if not self.from_us <= self.peak_us < self.to_us:
             raise ValueError(f"an event holds its peak (from_us <= peak_us < to_us): {self}")
+        if self.recording is not None and self.recording < 0:
+            raise ValueError(f"recordings are numbered from 0: {self}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Wanted:
     """An event and the segments that can show it.
 
     Attributes:
         name, event_id: see `EventSpan`.
-        rows: numbers of the segments, best first; empty where none is of its time.
+        rows: int64 (R,) numbers of the segments, best first; empty where none is of its time.
     """
 
     name: str
     event_id: str
-    rows: tuple[int, ...]
+    rows: Rows | Sequence[int]
+
+    @property
+    def numbers(self) -> Rows:
+        """int64 (R,), `rows`."""
+        return np.asarray(self.rows, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -86,20 +96,31 @@ class Selection:
 
 
 def wanted_of(segments: Segments, scores: NDArray[Any], events: Sequence[EventSpan]) -> list[Wanted]:
-    """The segments that can show each event: the one that holds its peak, then the others it meets by falling score.
+    """The segments that can show each event.
+
+    First those of the recording it was found in, then those of others of the same time; of both the one that holds the
+    event's peak first, then the others it meets by falling score.
 
     Args:
-        segments: S segments of one camera's day.
+        segments: S segments of one camera's day, in true time.
         scores: (S,).
         events: in order of priority, which is kept.
     """
     spans = np.array([(event.from_us, event.to_us, event.peak_us) for event in events], dtype=np.int64).reshape(-1, 3)
+    found_in = np.array([-1 if event.recording is None else event.recording for event in events], dtype=np.int64)
     at, row = overlaps(spans[:, 0], spans[:, 1], segments.from_us, segments.to_us)
-    peak_us = spans[at, 2]
-    elsewhere = (peak_us < segments.from_us[row]) | (peak_us >= segments.to_us[row])
-    order = np.lexsort((row, segments.from_us[row], -scores[row], elsewhere, at))
-    rows = np.split(row[order], np.searchsorted(at, np.arange(1, len(events))))
-    return [Wanted(event.name, event.event_id, tuple(own.tolist())) for event, own in zip(events, rows, strict=False)]
+    elsewhere = (found_in[at] >= 0) & (segments.recording[row] != found_in[at])
+    beside = (spans[at, 2] < segments.from_us[row]) | (spans[at, 2] >= segments.to_us[row])
+    met = np.zeros(len(segments), dtype=np.bool_)
+    met[row] = True
+    (best,) = np.nonzero(met)
+    best = best[np.lexsort((best, segments.from_us[best], -scores[best]))]
+    rank = np.empty(len(segments), dtype=np.int64)
+    rank[best] = np.arange(len(best))
+    # One number tells the order of all pairs: many long events have millions of them.
+    keys = np.sort(((at * 2 + elsewhere) * 2 + beside) * len(best) + rank[row])
+    rows = np.split(best[keys % max(len(best), 1)], np.searchsorted(at, np.arange(1, len(events))))
+    return [Wanted(event.name, event.event_id, own) for event, own in zip(events, rows, strict=False)]
 
 
 def select_segments(
@@ -169,17 +190,20 @@ def _for_events(
     """Reason and event by segment, and the events left out."""
     reasons: dict[int, tuple[str, str]] = {}
     omitted = []
+    shown = np.zeros(len(durations_us), dtype=np.bool_)
     left_us = budget_us
     for event in wanted:
-        showing = sorted(event.rows, key=lambda row: not clear[row])
-        if showing and showing[0] in reasons:
+        rows = event.numbers
+        showing = np.concatenate([rows[clear[rows]], rows[~clear[rows]]])
+        if shown[showing[:1]].any():
             continue
-        fitting = (row for row in showing if row not in reasons and durations_us[row] <= left_us)
-        chosen = next(fitting, None)
-        if chosen is not None:
+        fitting = ~shown[showing] & (durations_us[showing] <= left_us)
+        if fitting.any():
+            chosen = int(showing[fitting.argmax()])
+            shown[chosen] = True
             reasons[chosen] = (event.name, event.event_id)
             left_us -= int(durations_us[chosen])
-        elif not any(row in reasons for row in showing):
+        elif not shown[showing].any():
             omitted.append(event)
     return reasons, omitted
 
@@ -211,5 +235,6 @@ def _check_arrays(
     if looks is not None and (looks.ndim != 2 or len(looks) != len(scores)):
         raise ValueError(f"looks are one per segment ({len(scores)}), got {looks.shape}")
     for event in wanted:
-        if any(not 0 <= row < len(scores) for row in event.rows):
-            raise ValueError(f"{event.name} wants one of {len(scores)} segments, got {event.rows}")
+        rows = event.numbers
+        if rows.size and not 0 <= rows.min() <= rows.max() < len(scores):
+            raise ValueError(f"{event.name} wants some of {len(scores)} segments, got {rows.min()} to {rows.max()}")

@@ -1,27 +1,37 @@
 """What a summary shows of a day, and why."""
 
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from lake.store import rows_of
 from lake.weight_sets import save_weight_set, use_weight_set
 from models.summary.scores import Weights
+from models.summary.selection import EventSpan
 from tasks import retrieve as retrieving
 from tasks.plan import DaySteps, HeadPlan
+from tasks.rows import place_columns
 from tasks.segment import segment_day
-from tasks.summarise import read_events, read_segments, select, select_day, summarise_day
+from tasks.summarise import read_day, read_segments, select, select_day, summarise_day
 from tasks.summary_steps import standing_summarise
 from tests.tasks.conftest import Processed
 from tests.tasks.heads import serve
 from tests.tasks.nights import EAST, MONDAY, TUESDAY, configure, new_site, run
 from tests.tasks.segmented import Row, day_of, days_of
+from tests.tasks.test_segmentation import film_of
 from workspace.opened import Workspace
+from workspace.published_summaries import read_summary
+from workspace.summaries import Difference, difference, rank_day, read_measured
 from workspace.weight_sets import NamedWeights, weights_in_use
 
+TWICE = {"segment_s": 1.0, "budget_s": 30.0, "similarity_limit": 1.0}
+"""Of recordings one second apart, segments begin at the same moments, and all that score are shown."""
 BUSY = {"anomaly": 0.0, "memorability": 0.0, "entropy": 0.0, "dynamics": 1.0}
 
 
@@ -31,6 +41,10 @@ def chosen_of(workspace: Workspace, steps: DaySteps) -> list[Row]:
 
 def events_of(workspace: Workspace, steps: DaySteps) -> list[Row]:
     return list(workspace.store.read_table(steps.score.outputs[1]).sort_by("rank").to_pylist())
+
+
+def spans_of(workspace: Workspace, steps: DaySteps) -> tuple[EventSpan, ...]:
+    return read_day(workspace, steps, read_segments(workspace, steps)).events
 
 
 def end_of(segment: Row) -> datetime:
@@ -84,7 +98,7 @@ def test_a_reason_names_the_head_and_rank_of_its_event(budgeted: tuple[Workspace
             assert segment["event_id"] == event["event_id"]
             assert segment["taken_at"] < event["ended_at"]
             assert end_of(segment) > event["started_at"]
-        told = sorted(span.peak_us for span in read_events(workspace, steps))
+        told = sorted(span.peak_us for span in spans_of(workspace, steps))
         assert told == sorted(round(event["peak_at"].timestamp() * 1e6) for event in events)
 
 
@@ -149,12 +163,12 @@ def test_events_of_every_head_have_a_segment_and_share_it_where_they_can(copied:
     served = serve(configure(copied.site.root, {"summary": {"budget_s": 500.0, "segment_s": 2.0}}), EAST)
     run(served)
     _, steps = day_of(served)
-    heads = {event.name.rsplit(" ", 1)[0] for event in read_events(served, steps)}
+    heads = {event.name.rsplit(" ", 1)[0] for event in spans_of(served, steps)}
     assert heads == {"novelty", "busy"}
     chosen = chosen_of(served, steps)
     segments = {(row["recording_id"], row["segment"]) for row in chosen}
     assert len(segments) == len(chosen)
-    for event in read_events(served, steps):
+    for event in spans_of(served, steps):
         peak = datetime.fromtimestamp(event.peak_us / 1e6, tz=chosen[0]["taken_at"].tzinfo)
         assert any(row["taken_at"] <= peak < end_of(row) for row in chosen), event.name
 
@@ -165,7 +179,7 @@ def test_alarms_come_before_other_events_and_better_ranks_before_worse(copied: W
     _, steps = day_of(served)
     tables = [steps.score.outputs[1], *(head.step.outputs[1] for head in steps.heads)]
     rows = {row["event_id"]: row for path in tables for row in served.store.read_table(path).to_pylist()}
-    found = [rows[event.event_id] for event in read_events(served, steps)]
+    found = [rows[event.event_id] for event in spans_of(served, steps)]
     keys = [(not row["alarm"], row["rank"], row["head"] != "novelty") for row in found]
     assert keys == sorted(keys)
     assert len(keys) == len(rows)
@@ -188,7 +202,7 @@ def test_a_head_that_failed_has_no_events_until_the_next_night(
     assert (receipt.key, receipt.outputs) == (standing.key, standing.outputs)
     assert standing.key != steps.summarise.key and standing.exists
     assert receipt.message.startswith(f"without the events of {steps.heads[0].name}, which failed")
-    assert {event.name.rsplit(" ", 1)[0] for event in read_events(served, steps)} == {"novelty"}
+    assert {event.name.rsplit(" ", 1)[0] for event in spans_of(served, steps)} == {"novelty"}
     assert {step for camera, _, step, _ in run(served).done() if camera} == {"retrieve", "summarise", "publish"}
     assert all(steps.exist for _, steps in days_of(served))
 
@@ -243,6 +257,110 @@ def test_a_day_without_segments_has_an_empty_summary(processed: Processed) -> No
         event["event_id"] for event in events_of(workspace, steps)
     }
     assert select_day(workspace, day, steps, nothing).num_rows == 0
+
+
+def shown_by_page(workspace: Workspace, steps: DaySteps) -> list[tuple[str, int, int, str, str]]:
+    """What the page and the verbs choose of a day, by the settings that a night goes by."""
+    summary = workspace.settings.summary
+    day = read_measured(workspace, steps.place)
+    ranked = rank_day(day, weights_in_use(workspace).weights, summary.budget_s, summary.similarity_limit)
+    published = read_summary(workspace.site, steps.place)
+    assert difference(day, ranked, published.segments) == Difference((), ())
+    return [(*day.span(one.index), one.reason, one.event_id) for one in ranked.selection.choices]
+
+
+def shown_by_night(workspace: Workspace, steps: DaySteps) -> list[tuple[str, int, int, str, str]]:
+    names = ("recording_id", "from_us", "to_us", "reason", "event_id")
+    return [tuple(row[name] for name in names) for row in chosen_of(workspace, steps)]
+
+
+def test_night_and_page_choose_the_same(processed: Processed) -> None:
+    workspace = processed.workspace
+    for _, steps in days_of(workspace):
+        assert shown_by_night(workspace, steps)
+        assert shown_by_page(workspace, steps) == shown_by_night(workspace, steps)
+
+
+@pytest.fixture(scope="module")
+def recorded_twice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A camera's day of which two recordings hold the same time, one second apart."""
+    workspace = new_site(tmp_path_factory.mktemp("twice") / "site", changes={"summary": TWICE})
+    folder = workspace.site.footage_root / "demo/hall"
+    film_of(folder / "2026-03-02T08-00-00.mp4", [(20, 60), (140, 20), (20, 60)])
+    film_of(folder / "2026-03-02T08-00-01.mp4", [(150, 90), (30, 20), (150, 30)])
+    assert run(workspace).failed() == []
+    return workspace.site.root
+
+
+def test_night_and_page_choose_the_same_of_a_day_that_was_recorded_twice(recorded_twice: Path) -> None:
+    workspace = Workspace(recorded_twice)
+    ((day, steps),) = days_of(workspace)
+    night = shown_by_night(workspace, steps)
+    assert len({recording for recording, *_ in night}) == 2
+    assert shown_by_page(workspace, steps) == night
+    segments = read_segments(workspace, steps)
+    mixed = segments.take(np.random.default_rng(2).permutation(segments.num_rows))
+    assert select_day(workspace, day, steps, mixed).equals(workspace.store.read_table(steps.summarise.outputs[0]))
+
+
+def event_found(steps: DaySteps, recording_id: str, peak_at: datetime) -> pa.Table:
+    """An event of two seconds around its peak, found in a recording."""
+    return rows_of(
+        "events",
+        {
+            **place_columns(steps.place),
+            "head": "novelty",
+            "version": "v",
+            "region": "frame",
+            "event_id": ["e"],
+            "rank": 1,
+            "alarm": True,
+            "recording_id": recording_id,
+            "started_at": [peak_at - timedelta(seconds=1)],
+            "ended_at": [peak_at + timedelta(seconds=1)],
+            "peak_at": [peak_at],
+            "peak_us": 0,
+            "peak_score": 4.0,
+            "threshold": 3.0,
+            "deviations": None,
+            "keyframe": "",
+            "clip": "",
+        },
+    )
+
+
+def test_an_event_of_a_day_that_was_recorded_twice_is_shown_by_its_own_recording(
+    recorded_twice: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(recorded_twice, tmp_path / "site", symlinks=True)
+    workspace = configure(tmp_path / "site", {"summary": {**TWICE, "budget_s": 1.0}})
+    ((day, steps),) = days_of(workspace)
+    segments = read_segments(workspace, steps).to_pylist()
+    recordings = {row["recording_id"] for row in segments}
+    assert len(recordings) == 2
+    for recording_id in recordings:
+        peak_at = segments[0]["taken_at"] + timedelta(seconds=4.5)
+        workspace.store.write_table(steps.score.outputs[1], event_found(steps, recording_id, peak_at))
+        (shown,) = select_day(workspace, day, steps).to_pylist()
+        assert (shown["reason"], shown["recording_id"]) == ("novelty 1", recording_id)
+        assert shown["taken_at"] <= peak_at < end_of(shown)
+        ranked = rank_day(read_measured(workspace, steps.place), weights_in_use(workspace).weights, 1.0, 1.0)
+        (choice,) = ranked.selection.choices
+        assert read_measured(workspace, steps.place).span(choice.index)[0] == recording_id
+
+
+def test_events_without_a_segment_are_told_apart_from_those_without_room(copied: Workspace) -> None:
+    workspace = configure(copied.site.root, {"summary": {"budget_s": 1.0}})
+    day, steps = day_of(workspace)
+    path = steps.score.outputs[1]
+    table = workspace.store.read_table(path)
+    first = table.sort_by("rank").to_pylist()[0]
+    late = {name: first[name] + timedelta(hours=9) for name in ("started_at", "ended_at", "peak_at")}
+    events = [{**first, "rank": 1}] + [{**first, **late, "rank": rank, "event_id": str(rank)} for rank in range(2, 15)]
+    workspace.store.write_table(path, type(table).from_pylist(events, table.schema))
+    receipt = summarise_day(workspace, day, steps)
+    none = ", ".join(f"novelty {rank}" for rank in range(2, 12))
+    assert receipt.message == f"no room for novelty 1; no segment for {none}, 3 more"
 
 
 def test_steps_of_another_day_are_refused(processed: Processed) -> None:

@@ -34,7 +34,16 @@ from tests.workspace.summarised_site import (
 )
 from workspace.opened import Workspace
 from workspace.published_summaries import find_place, main_part, published_places, read_summary
-from workspace.summaries import difference, event_spans, measured_places, moment_of, rank_day, read_measured
+from workspace.summaries import (
+    difference,
+    event_spans,
+    in_order,
+    measured_day,
+    measured_places,
+    moment_of,
+    rank_day,
+    read_measured,
+)
 
 COUNT = sum(COUNTS.values())
 SETTINGS = Settings.model_validate({"alarms": [{"name": "fight", "classifier": "fights"}]})
@@ -66,7 +75,9 @@ def test_the_order_of_rows_in_a_file_decides_nothing(site: Workspace, tmp_path: 
     enter(shuffled, "segment", "", "segments", rows)
     days = [read_measured(one, PLACE) for one in (site, shuffled)]
     ranked = [rank_day(day, Weights(), 20.0, 0.9) for day in days]
-    assert ranked[0].selection == ranked[1].selection
+    chosen = [one.selection for one in ranked]
+    assert chosen[0].choices == chosen[1].choices
+    assert [one.name for one in chosen[0].omitted] == [one.name for one in chosen[1].omitted]
     np.testing.assert_array_equal(ranked[0].scores, ranked[1].scores)
     assert [days[0].span(row) for row in range(COUNT)] == [days[1].span(row) for row in range(COUNT)]
 
@@ -97,6 +108,7 @@ def event(head: str, rank: int, *, alarm: bool, second: int) -> dict[str, Any]:
         "rank": rank,
         "alarm": alarm,
         "event_id": f"{head}-{rank}",
+        "recording_id": LATER_ID if second >= 80 else "gone",
         "started_at": begin,
         "ended_at": begin + timedelta(seconds=2),
         "peak_at": begin + timedelta(seconds=1),
@@ -116,11 +128,36 @@ IN_ORDER = (
 
 @given(st.permutations(IN_ORDER))
 def test_events_come_in_order_of_priority(rows: list[dict[str, Any]]) -> None:
-    spans = event_spans(rows, SETTINGS)
+    spans = event_spans(rows, SETTINGS, (EAST_ID, LATER_ID))
     assert [span.name for span in spans] == [f"{row['head']} {row['rank']}" for row in IN_ORDER]
     first = spans[0]
     begin = int(pa.scalar(START + timedelta(seconds=90), pa.timestamp("us", tz="UTC")).value)
     assert (first.from_us, first.peak_us, first.to_us) == (begin, begin + 1_000_000, begin + 2_000_000)
+    assert [span.recording for span in spans] == [1, 1, *(None for _ in IN_ORDER[2:])]
+
+
+def twice_recorded(found_in: str) -> tuple[pa.Table, list[dict[str, Any]]]:
+    """The later recording's first seven segments at the moments of the earlier one's, and an event in one of the two."""
+    rows = segment_rows()
+    moments = [START + timedelta(seconds=4 * within) for within in (*range(COUNTS[EAST_ID]), *range(COUNTS[LATER_ID]))]
+    taken_at = pa.array(moments).cast(rows.schema.field("taken_at").type)
+    rows = rows.set_column(rows.schema.get_field_index("taken_at"), "taken_at", taken_at)
+    return rows, [{**event("novelty", 1, alarm=True, second=9), "recording_id": found_in}]
+
+
+@pytest.mark.parametrize("found_in", [EAST_ID, LATER_ID])
+def test_an_event_is_shown_by_the_recording_it_was_found_in(found_in: str) -> None:
+    rows, events = twice_recorded(found_in)
+    found = set()
+    for seed in range(4):
+        mixed = in_order(rows.take(np.random.default_rng(seed).permutation(COUNT)))
+        day = measured_day(PLACE, mixed, events, SETTINGS)
+        assert (np.diff(day.segments.from_us) >= 0).all()
+        ranked = rank_day(day, Weights(), BUDGET_S, 0.9)
+        chosen = {choice.reason: day.span(choice.index) for choice in ranked.selection.choices}
+        assert chosen["novelty 1"] == (found_in, 8_000_000, 12_000_000)
+        found.add(tuple((day.span(choice.index), choice.reason) for choice in ranked.selection.choices))
+    assert len(found) == 1
 
 
 def test_what_a_selection_differs_in(site: Workspace) -> None:

@@ -1,3 +1,4 @@
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
@@ -104,3 +105,28 @@ def test_a_long_budget_is_counted_coarser_but_kept(monkeypatch: pytest.MonkeyPat
     coarse = fill_budget(lengths * MS, values, rows, 100_000 * MS)
     assert lengths[coarse].sum() <= 100_000
     assert 0.9 * values[exact].sum() <= values[coarse].sum() <= values[exact].sum()
+
+
+def test_many_lengths_of_one_density_take_bounded_memory() -> None:
+    # Worth is length, so no bound decides anything, and every length has a table.
+    lengths = np.random.default_rng(0).permutation(np.arange(4000, 4400))
+    rows = best_first(lengths, every_row(400), every_row(400))
+    budget = 150_000
+    tracemalloc.start()
+    chosen = fill_budget(lengths * MS, lengths / lengths.max(), rows, budget * MS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * knapsack.MOST_ENTRIES * 1.2
+    assert len(set(chosen.tolist())) == len(chosen)
+    assert 0.99 * budget <= lengths[chosen].sum() <= budget
+
+
+def test_what_stays_within_the_memory_is_chosen_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(1)
+    lengths = random.permutation(np.arange(40, 80)) * 11
+    rows = best_first(lengths, every_row(40), every_row(40))
+    budget = 3001
+    exact = by_table_over_all(lengths, lengths.astype(np.float64), budget)
+    assert lengths[fill_budget(lengths * MS, lengths * 1.0, rows, budget * MS)].sum() == exact
+    monkeypatch.setattr(knapsack, "MOST_ENTRIES", 2000)
+    assert 0.9 * exact <= lengths[fill_budget(lengths * MS, lengths * 1.0, rows, budget * MS)].sum() <= exact

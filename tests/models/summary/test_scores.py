@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from infra.errors import ConfigurationError
+from models.summary import scores
 from models.summary.scores import (
     RAREST,
     Columns,
@@ -98,6 +99,33 @@ def test_memorability_within_a_day_leaves_out_what_is_near_in_time() -> None:
     assert set(np.argsort(apart)[-3:]) == {20, 21, 22}
     assert memorability_within(vectors, segments, 0, 2)[21] < 1e-6
     assert np.isnan(memorability_within(vectors, segments, 1000)).all()
+
+
+@pytest.mark.parametrize("block_bytes", [1, 1000, 2**25])
+@pytest.mark.parametrize("exclusion_us", [0, 35, 120])
+def test_blocks_and_the_order_of_segments_decide_nothing(
+    monkeypatch: pytest.MonkeyPatch, block_bytes: int, exclusion_us: int
+) -> None:
+    monkeypatch.setattr(scores, "BLOCK_BYTES", block_bytes)
+    segments, vectors = cut_segments([(0, 400), (1000, 1200)], 10), gaussian(60)
+    apart = cdist(vectors, vectors, "cosine")
+    near = (segments.from_us < segments.to_us[:, None] + exclusion_us) & (
+        segments.to_us > segments.from_us[:, None] - exclusion_us
+    )
+    expected = np.sort(np.where(near, np.inf, apart), axis=1)[:, :7].mean(axis=1)
+    order = np.random.default_rng(3).permutation(60)
+    told = memorability_within(vectors, segments, exclusion_us, 7)
+    np.testing.assert_allclose(told, expected, atol=1e-6)
+    np.testing.assert_array_equal(
+        memorability_within(vectors[order], segments.take(order), exclusion_us, 7), told[order]
+    )
+    monkeypatch.undo()
+    np.testing.assert_array_equal(told, memorability_within(vectors, segments, exclusion_us, 7))
+
+
+def test_of_many_that_look_the_same_each_has_been_seen() -> None:
+    same = np.repeat(gaussian(3), 200, axis=0)
+    np.testing.assert_allclose(memorability(same, same), 0, atol=1e-6)
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))

@@ -67,7 +67,7 @@ def test_events_come_in_the_order_given_where_not_all_fit() -> None:
     events = [event(1, 35, 36, 35.5), event(2, 75, 76, 75.5), event(3, 5, 6, 5.5)]
     selection = select(TEN, np.ones(10), events, 20)
     assert told(selection) == [(3, "novelty 1"), (7, "novelty 2")]
-    assert selection.omitted == (Wanted("novelty 3", "id-3", (0,)),)
+    assert [(one.name, one.event_id, one.numbers.tolist()) for one in selection.omitted] == [("novelty 3", "id-3", [0])]
     assert omitted(select(TEN, np.ones(10), events[::-1], 20)) == ["novelty 1"]
 
 
@@ -96,23 +96,62 @@ def test_an_event_outside_every_segment_is_reported() -> None:
 def test_the_segments_of_an_event_are_that_of_its_peak_then_the_best() -> None:
     scores = np.array([0.1, 0.9, 0.2, 0.8, 0.8, 0.1, 0.1, 0.1, 0.1, 0.1])
     wanted = wanted_of(TEN, scores, [event(1, 5, 45, 29), event(2, 200, 210, 205), event(3, 98, 101, 99)])
-    assert [one.rows for one in wanted] == [(2, 1, 3, 4, 0), (), (9,)]
+    assert [one.numbers.tolist() for one in wanted] == [[2, 1, 3, 4, 0], [], [9]]
     assert [(one.name, one.event_id) for one in wanted[:2]] == [("novelty 1", "id-1"), ("novelty 2", "id-2")]
     assert wanted_of(TEN, scores, []) == []
 
 
-@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 30), st.floats(0, 0.99)), max_size=6), st.integers(0, 99))
-def test_the_segments_of_events_are_those_of_every_pair(spans: list[tuple[int, int, float]], seed: int) -> None:
+spans_of_events = st.tuples(
+    st.integers(0, 40), st.integers(1, 30), st.floats(0, 0.99), st.sampled_from([None, 0, 1, 2])
+)
+
+
+@given(st.lists(spans_of_events, max_size=6), st.integers(0, 99))
+def test_the_segments_of_events_are_those_of_every_pair(
+    spans: list[tuple[int, int, float, int | None]], seed: int
+) -> None:
     random = np.random.default_rng(seed)
-    segments = cut_segments([(0, 20), (25, 63)], 5).take(random.permutation(12))
-    scores = random.integers(0, 4, 12) / 4
+    segments = cut_segments([(0, 20), (25, 63), (12, 32)], 5).take(random.permutation(16))
+    scores = random.integers(0, 4, 16) / 4
     events = [
-        EventSpan(str(i), "", at, at + length, at + int(part * length)) for i, (at, length, part) in enumerate(spans)
+        EventSpan(str(i), "", at, at + length, at + int(part * length), recording)
+        for i, (at, length, part, recording) in enumerate(spans)
     ]
-    for one, rows in zip(events, (one.rows for one in wanted_of(segments, scores, events)), strict=True):
-        meeting = [i for i in range(12) if segments.from_us[i] < one.to_us and segments.to_us[i] > one.from_us]
+    for one, rows in zip(events, (one.numbers for one in wanted_of(segments, scores, events)), strict=True):
+        meeting = [i for i in range(16) if segments.from_us[i] < one.to_us and segments.to_us[i] > one.from_us]
+        other = segments.recording != (segments.recording if one.recording is None else one.recording)
         holds = (segments.from_us <= one.peak_us) & (one.peak_us < segments.to_us)
-        assert list(rows) == sorted(meeting, key=lambda i: (not holds[i], -scores[i], segments.from_us[i]))
+        assert rows.tolist() == sorted(
+            meeting, key=lambda i: (other[i], not holds[i], -scores[i], segments.from_us[i], i)
+        )
+
+
+def test_of_two_recordings_of_one_moment_an_event_is_shown_by_its_own() -> None:
+    twice = cut_segments([(0, 20 * SECOND), (SECOND, 21 * SECOND)], 4 * SECOND)
+    scores = np.where(twice.recording == 1, 0.9, 0.1)
+    for recording, expected in ((0, 1), (1, 6), (None, 6)):
+        one = EventSpan("novelty 1", "id", 5 * SECOND, 7 * SECOND, 6 * SECOND, recording)
+        selection = select(twice, scores, [one], 4)
+        assert told(selection) == [(expected, "novelty 1")]
+    both = [EventSpan(f"novelty {1 + n}", str(n), 5 * SECOND, 7 * SECOND, 6 * SECOND, n) for n in (1, 0)]
+    assert told(select(twice, scores, both, 8)) == [(1, "novelty 1"), (6, "novelty 2")]
+    assert told(select(twice, scores, both, 4)) == [(6, "novelty 2")], "the other recording's segment serves it too"
+
+
+def test_the_segments_of_long_events_are_arrays_and_none_is_lost() -> None:
+    segments = cut_segments([(0, 2000)], 1)
+    scores = np.random.default_rng(0).random(2000)
+    events = [EventSpan(f"novelty {i}", str(i), i, 2000, 1000 + i) for i in range(50)]
+    wanted = wanted_of(segments, scores, events)
+    for number, one in enumerate(wanted):
+        assert isinstance(one.rows, np.ndarray) and one.rows.dtype == np.int64
+        assert one.rows[0] == 1000 + number
+        others = one.rows[1:]
+        assert sorted(others.tolist()) == [row for row in range(number, 2000) if row != 1000 + number]
+        assert (np.diff(scores[others]) <= 0).all()
+    selection = select(segments, scores, events, 40e-6)
+    assert selection.indices == tuple(range(1000, 1040))
+    assert omitted(selection) == [], "those without a segment of their own are served by the others'"
 
 
 def test_a_clear_segment_is_preferred_for_an_event_and_needed_for_a_score() -> None:
@@ -247,9 +286,11 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         select(TEN, np.ones(10), [], 10, clear=np.ones(10))  # type: ignore[arg-type]
     ten = (np.full(10, SECOND), np.arange(10), np.ones(10))
     clear = np.ones(10, dtype=np.bool_)
-    with pytest.raises(ValueError, match="novelty 1 wants one of 10 segments"):
-        select_segments(*ten, clear=clear, wanted=[Wanted("novelty 1", "", (10,))], budget_s=10)
+    with pytest.raises(ValueError, match="novelty 1 wants some of 10 segments, got 2 to 10"):
+        select_segments(*ten, clear=clear, wanted=[Wanted("novelty 1", "", (2, 10))], budget_s=10)
     with pytest.raises(ValueError, match="at least 1 us, got 0"):
         select_segments(np.zeros(10, dtype=np.int64), *ten[1:], clear=clear, wanted=[], budget_s=10)
     with pytest.raises(ValueError, match="holds its peak"):
         EventSpan("novelty 1", "", 0, 10, 10)
+    with pytest.raises(ValueError, match="numbered from 0"):
+        EventSpan("novelty 1", "", 0, 10, 5, recording=-1)
