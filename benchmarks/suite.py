@@ -16,6 +16,7 @@ from benchmarks.peer import run_peer
 from benchmarks.retrieval import run_retrieval
 from benchmarks.scale import run_scale
 from benchmarks.search import run_search
+from benchmarks.summary import run_summary
 from benchmarks.timing import Ratio, Report
 from infra.errors import UnknownNameError
 
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "retrieval": run_retrieval,
     "novelty": run_novelty,
     "classifier": run_classifier,
+    "summary": run_summary,
 }
 ALL = "all"
 

@@ -39,6 +39,7 @@ def test_every_benchmark_of_the_documentation_is_there() -> None:
         "retrieval",
         "novelty",
         "classifier",
+        "summary",
     }
     assert set(suite.BENCHMARKS) == told
 
