@@ -20,7 +20,7 @@ from models.calibration import NormalDistribution, robust_spread
 from models.heads.neighbours import TimeExclusion, unit_length
 from models.heads.nightly import LARGEST_SHARE
 from models.heads.novelty import NoveltyHead, fit_and_score
-from models.summary.keyframes import choose_keyframe, least_sharpness
+from models.summary.keyframes import choose_keyframes, least_sharpness
 from models.summary.scores import (
     Columns,
     anomaly,
@@ -192,7 +192,7 @@ def usual_picture(sights: Sequence[Sight]) -> NDArray[np.float32]:
     if not len(looks):
         names = ", ".join(sight.video.video_id for sight in sights)
         raise ConfigurationError(f"no picture of {names} can be decoded; replace the files or take them away")
-    return np.asarray(looks.mean(axis=0), dtype=np.float32)
+    return np.asarray(looks.mean(axis=0, dtype=np.float64), dtype=np.float32)
 
 
 def past_pictures(sights: Sequence[Sight]) -> Vectors:
@@ -286,19 +286,7 @@ def feature_columns(shots: Times, features: Features, seconds: float, settings: 
 def _clear(segments: Segments, at_us: Times, sights: Sequence[Sight]) -> NDArray[np.bool_]:
     told = [measures for sight in sights for measures in sight.measures]
     sharpness, luminance = (np.array([getattr(one, name) for one in told]) for name in ("sharpness", "luminance"))
-    least = least_sharpness(sharpness, luminance)
-    firsts, lasts = np.searchsorted(at_us, segments.from_us), np.searchsorted(at_us, segments.to_us)
-    return np.array(
-        [
-            choose_keyframe(
-                at_us[first:last],
-                sharpness[first:last],
-                luminance[first:last],
-                np.zeros(last - first),
-                least_sharpness=least,
-            )
-            is not None
-            for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)
-        ],
-        dtype=np.bool_,
-    )
+    firsts, lasts = np.searchsorted(at_us, [segments.from_us, segments.to_us])
+    least, unscored = least_sharpness(sharpness, luminance), np.zeros(len(at_us))
+    chosen = choose_keyframes(at_us, sharpness, luminance, unscored, firsts, lasts, least_sharpness=least)
+    return np.asarray(chosen >= 0)

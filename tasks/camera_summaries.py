@@ -1,7 +1,8 @@
-"""What the cameras of a campaign published of a day, as a digest takes it: read, and held against what was written."""
+"""What the cameras of a campaign published of a day, as a digest takes it: which count, read, and held against what was written."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -16,7 +17,10 @@ from footage.probe import content_hash, probe
 from infra.errors import FootageError
 from infra.site import Site
 from lake.keys import Place
+from tasks.inventory import known_inventory
+from tasks.plan import recordings_of
 from tasks.shown_pictures import SUMMARY
+from workspace.opened import Workspace
 
 ENTRIES = "summary.json"
 REMEDY = f"delete its {ENTRIES} and run the night again"
@@ -62,9 +66,10 @@ class SummaryFile:
 
 @dataclass(frozen=True, eq=False)
 class ShownVideo:
-    """The video of a camera's summary, where its pictures stand, and how high and wide they are."""
+    """The video of a camera's summary, its hash, where its pictures stand, and how high and wide they are."""
 
     path: Path
+    content: str
     index: FrameIndex
     size: Size
 
@@ -102,11 +107,56 @@ class CameraSummary:
         return self.file.place.camera
 
 
-def summary_files(site: Site, campaign: str, day: date) -> list[SummaryFile]:
-    """What the cameras of a campaign published of a day, in order of camera; nothing is read but its hash."""
+def places_now(workspace: Workspace) -> frozenset[Place]:
+    """Camera days that count: those of a usable recording, or of one that was usable until its file went.
+
+    Those of a camera that the settings skip do not, nor does the place that a recording had before its camera was renamed
+    or its clock put right: what was published there stays in its folder, and is shown by nothing that is made from now on.
+    """
+    known = known_inventory(workspace).present
+    return frozenset(recording.place for recording in recordings_of(workspace, known))
+
+
+def cameras_now(workspace: Workspace, campaign: str, day: date) -> list[str]:
+    """Cameras of which a campaign's day counts, in order (see `places_now`)."""
+    return sorted(each.camera for each in places_now(workspace) if (each.campaign, each.day) == (campaign, day))
+
+
+def digests_due(workspace: Workspace, chosen: Iterable[Place]) -> dict[tuple[str, date], tuple[str, ...]]:
+    """Campaign and day of each digest that a run looks at, in order, and the cameras that count there.
+
+    These are the days that the run is about; of a run about everything also those that have a digest and no camera any more.
+
+    Args:
+        workspace: the site.
+        chosen: camera days that the run is about.
+
+    Raises:
+        OSError: the folder of digests cannot be listed.
+    """
+    counting, places = places_now(workspace), set(chosen)
+    due = {(place.campaign, place.day) for place in places}
+    if counting <= places:
+        due |= _there(workspace.site.digests_folder)
+    cameras: dict[tuple[str, date], list[str]] = {day: [] for day in sorted(due)}
+    for place in sorted(counting):
+        if (place.campaign, place.day) in cameras:
+            cameras[place.campaign, place.day].append(place.camera)
+    return {day: tuple(names) for day, names in cameras.items()}
+
+
+def summary_files(site: Site, campaign: str, day: date, cameras: Iterable[str] | None = None) -> list[SummaryFile]:
+    """What cameras of a campaign published of a day, in order of camera; nothing is read but its hash.
+
+    Args:
+        site: whose published files.
+        campaign, day: of them.
+        cameras: of which; None: all that published anything of the campaign, whether or not it counts (see `places_now`).
+    """
     campaign_folder = site.published_folder / campaign
-    cameras = sorted(path.name for path in campaign_folder.iterdir()) if campaign_folder.is_dir() else []
-    folders = [(camera, campaign_folder / camera / day.isoformat()) for camera in cameras]
+    if cameras is None:
+        cameras = [path.name for path in campaign_folder.iterdir()] if campaign_folder.is_dir() else []
+    folders = [(camera, campaign_folder / camera / day.isoformat()) for camera in sorted(cameras)]
     return [
         SummaryFile(Place(campaign, camera, day), folder, content_hash(folder / ENTRIES))
         for camera, folder in folders
@@ -136,18 +186,20 @@ def read_cameras(files: Sequence[SummaryFile]) -> tuple[list[CameraSummary], lis
 def events_of(summary: CameraSummary) -> list[tuple[Row, tuple[int, ...]]]:
     """The events of the day that its summary shows, each with the entries that show something of it.
 
-    The entry that is shown for the event comes first, then that which holds its peak, then the others by score.
+    The entry that is shown for the event comes first, then those of its own recording before those of another that
+    overlaps it; of these that which holds its peak first, then the others by score.
     """
     shown: list[tuple[Row, tuple[int, ...]]] = []
     for event in summary.told.get("events") or ():
         spans = tuple(datetime.fromisoformat(event[name]).timestamp() * 1e6 for name in ("started_at", "ended_at"))
         peak_us = datetime.fromisoformat(event["peak_at"]).timestamp() * 1e6
-        order: list[tuple[bool, bool, float, int]] = []
+        order: list[tuple[bool, bool, bool, float, int]] = []
         for number, entry in enumerate(summary.entries):
             from_us, to_us = entry.taken_us, entry.taken_us + entry.length_us
             if entry.event_id == event["event_id"] or (from_us < spans[1] and spans[0] < to_us):
                 holds_peak = from_us <= peak_us < to_us
-                order.append((entry.event_id != event["event_id"], not holds_peak, -entry.score, number))
+                elsewhere = event.get("recording_id") not in (None, entry.told.get("recording_id"))
+                order.append((entry.event_id != event["event_id"], elsewhere, not holds_peak, -entry.score, number))
         if order:
             shown.append((event, tuple(number for *_, number in sorted(order))))
     return shown
@@ -158,7 +210,8 @@ def _read(file: SummaryFile) -> CameraSummary:
     entries = tuple(_entry(row) for row in told["entries"])
     shown = None
     if entries:
-        shown = _video(file.folder / SUMMARY, told["made"][SUMMARY]["files"][SUMMARY])
+        written = {name: content for part in told["made"].values() for name, content in part["files"].items()}
+        shown = _video(file.folder / SUMMARY, written[SUMMARY])
         entries = tuple(entry for entry in entries if len(shown.pictures(entry)))
     summary = CameraSummary(file, told, entries, shown)
     events_of(summary)  # refused here, not in the middle of the digest
@@ -171,7 +224,7 @@ def _video(path: Path, content: str) -> ShownVideo:
     if content_hash(path) != content:
         raise FootageError(f"its {SUMMARY} is not the file that was published; {REMEDY}")
     found = probe(path)
-    return ShownVideo(path, found.index, (found.height, found.width))
+    return ShownVideo(path, content, found.index, (found.height, found.width))
 
 
 def _entry(row: Row) -> CameraEntry:
@@ -184,3 +237,13 @@ def _entry(row: Row) -> CameraEntry:
         keyframe=str(row.get("keyframe") or ""),
         event_id=str(row.get("event_id") or ""),
     )
+
+
+def _there(folder: Path) -> set[tuple[str, date]]:
+    """Campaign and day of each digest below a folder."""
+    found = set()
+    for campaign in folder.iterdir() if folder.is_dir() else ():
+        for day in campaign.iterdir() if campaign.is_dir() else ():
+            with suppress(ValueError):  # somebody else's folder
+                found.add((campaign.name, date.fromisoformat(day.name)))
+    return found

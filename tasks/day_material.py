@@ -119,12 +119,14 @@ class Scores:
     """Scores of the heads that make a segment anomalous, all of them together.
 
     Attributes:
+        owners: int64 (N,), number of each one's recording.
         from_us, to_us: int64 (N,), on the axis.
         probability: float64 (N,), that of an alarm class, or the share of the camera's normal scores below.
         deviations: float64 (N,), robust standard deviations above the median of the camera's normal scores; nan of an alarm
             class.
     """
 
+    owners: Times
     from_us: Times
     to_us: Times
     probability: NDArray[np.float64]
@@ -170,16 +172,37 @@ def _read_pictures(store: Store, day: DayPlan, axis: DayAxis) -> Pictures:
 def _read_looks(workspace: Workspace, day: DayPlan, steps: DaySteps, axis: DayAxis) -> Looks:
     scope = f"{workspace.encoder(workspace.settings.summary.encoder).spec.space}/{WHOLE.name}"
     looks = read_embeddings(workspace.store, paths_of(made(day, scope)))
-    normals = read_embeddings(workspace.store, steps.normals).vectors
     if not len(looks):
         nothing = np.empty(0, dtype=np.int64)
         return Looks(looks.vectors, nothing, nothing, nothing, looks.vectors)
-    usual = (normals if len(normals) else looks.vectors).mean(axis=0)
-    spread = np.linspace(0, len(normals) - 1, min(len(normals), MOST_NORMALS)).round().astype(np.int64)
-    normals = normals[spread] - usual if len(normals) else looks.vectors[:0]
+    total, normals, count = _read_normals(workspace.store, steps.normals)
+    if not count:
+        total, normals, count = looks.vectors.sum(axis=0, dtype=np.float64), looks.vectors[:0], len(looks)
+    usual = (total / count).astype(np.float32)
     owners = axis.owners(looks.rows, "from_us")
     from_us, to_us = (axis.at(looks.rows, owners, name) for name in ("from_us", "to_us"))
-    return Looks(looks.vectors - usual, owners, from_us, to_us, normals)
+    return Looks(looks.vectors - usual, owners, from_us, to_us, normals - usual)
+
+
+def _read_normals(store: Store, paths: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float32], int]:
+    """What is needed of the camera's past, a file at a time: two weeks of it do not fit into memory.
+
+    Returns:
+        The sum of all its vectors, float64 (D,), for float32 would lose what tells a still camera's pictures apart;
+        `MOST_NORMALS` of them, spread evenly, float32 (M, D); and how many there are. (0,) and (0, 0) where none is.
+    """
+    counts = [store.read_table(path, ["index"]).num_rows for path in paths]
+    count = sum(counts)
+    wanted = np.linspace(0, count - 1, min(count, MOST_NORMALS)).round().astype(np.int64)
+    total, chosen = np.empty(0), [np.empty((0, 0), dtype=np.float32)]
+    for path, own, start in zip(paths, counts, accumulate(counts, initial=0), strict=False):
+        if own:
+            vectors = read_embeddings(store, [path]).vectors
+            first, last = np.searchsorted(wanted, [start, start + own])
+            sums = vectors.sum(axis=0, dtype=np.float64)
+            total = total + sums if len(total) else sums
+            chosen.append(vectors[wanted[first:last] - start])
+    return total, np.concatenate(chosen[1:] or chosen), count
 
 
 def _read_scores(store: Store, steps: DaySteps, axis: DayAxis) -> tuple[Scores, tuple[str, ...]]:
@@ -198,7 +221,7 @@ def _read_scores(store: Store, steps: DaySteps, axis: DayAxis) -> tuple[Scores, 
     parts = [part for path in paths if (part := store.read_table(path, names)).num_rows]
     if not parts:
         nothing = np.empty(0, dtype=np.int64)
-        return Scores(nothing, nothing, np.empty(0), np.empty(0)), tuple(told)
+        return Scores(nothing, nothing, nothing, np.empty(0), np.empty(0)), tuple(told)
     rows = pa.concat_tables(parts)
     owners = axis.owners(rows, "from_us")
     from_us, to_us = (axis.at(rows, owners, name) for name in ("from_us", "to_us"))
@@ -206,7 +229,7 @@ def _read_scores(store: Store, steps: DaySteps, axis: DayAxis) -> tuple[Scores, 
     if steps.summary.with_novelty:
         novel = slice(0, store.read_table(paths[0], ["region"]).num_rows)
         deviations[novel] = _deviations(rows.slice(0, novel.stop), store.read_table(_standards(steps)))
-    return Scores(from_us, to_us, np.asarray(rows["probability"], dtype=np.float64), deviations), tuple(told)
+    return Scores(owners, from_us, to_us, np.asarray(rows["probability"], dtype=np.float64), deviations), tuple(told)
 
 
 def _standards(steps: DaySteps) -> str:

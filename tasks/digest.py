@@ -1,12 +1,13 @@
 """Digest: the summaries of all cameras of a campaign's day as one video.
 
-It is cut from what the cameras published: their recordings are not touched. `summary.json` is written last.
+It is cut from what the cameras published: their recordings are not touched. The video and the contact sheet are kept as long
+as what they are made of is the same. `summary.json` is written last.
 """
 
 import json
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from footage.images import read_image
+from footage.probe import content_hash
 from footage.sheets import contact_sheet
-from footage.writing import Chapter, write_bytes, write_jpeg
-from lake.keys import Place, step_key
+from footage.writing import Chapter, write_jpeg
+from lake.keys import VERSIONS, Place, short_hash, step_key
 from models.summary.selection import Selection, Wanted, select_segments
 from tasks.camera_summaries import (
     ENTRIES,
@@ -25,12 +27,13 @@ from tasks.camera_summaries import (
     CameraSummary,
     ShownVideo,
     SummaryFile,
+    cameras_now,
     events_of,
     read_cameras,
     summary_files,
 )
 from tasks.digest_video import DigestVideo
-from tasks.kept_files import EarlierParts, Part, written_part
+from tasks.kept_files import EarlierParts, Part, write_told, written_part
 from tasks.receipts import Receipt, reason_of
 from tasks.segment_sheets import COLUMNS, CONTACT, JPEG_QUALITY, WIDTH
 from tasks.shown_pictures import SUMMARY
@@ -41,33 +44,56 @@ STEP = "digest"
 Row = dict[str, Any]
 
 
-def digest_day(workspace: Workspace, campaign: str, day: date, threads: int = 0) -> Receipt:
+def digest_day(
+    workspace: Workspace, campaign: str, day: date, threads: int = 0, cameras: Collection[str] | None = None
+) -> Receipt:
     """The task's work, without an orchestrator.
 
-    A camera whose summary cannot be shown is left out, which the receipt tells as `partial`; the next night tries it again.
-    Where there is nothing to show, no digest is left.
+    A camera whose summary cannot be shown is left out, which the receipt tells as `partial`; the next night tries it again,
+    and writes nothing where the same are left out. Where there is nothing to show, no digest is left.
+
+    Args:
+        workspace: the site.
+        campaign, day: whose digest.
+        threads: of the decoder; 0 for one per core.
+        cameras: those of which the day counts; None: what the lake says now (see `cameras_now`).
     """
     began, place = time.perf_counter(), Place(campaign, "", day)
-    files = summary_files(workspace.site, campaign, day)
-    key, inputs = _key(workspace, place, files), tuple(file.content for file in files)
-    status, rows, message = "skipped", 0, ""
-    if not stands(workspace, place, key):
-        try:
-            status, rows, message = _Digest(workspace, place, files, key, threads).write()
-        except Exception as error:  # noqa: BLE001 — one digest must not stop the others: it is reported, and tried again
-            status, message = "failed", reason_of(error)
+    key, inputs = "", tuple[str, ...]()
+    try:
+        if cameras is None:
+            cameras = cameras_now(workspace, campaign, day)
+        files = summary_files(workspace.site, campaign, day, cameras)
+        inputs = tuple(file.content for file in files)
+        key = _key(workspace, place, files)
+        status, rows, message = _make(workspace, place, files, key, threads)
+    except Exception as error:  # noqa: BLE001 — one digest must not stop the others: it is reported, and tried again
+        status, rows, message = "failed", 0, reason_of(error)
     return Receipt(place, STEP, "", key, status, (), inputs, rows, time.perf_counter() - began, 0.0, message)
 
 
-def stands(workspace: Workspace, place: Place, key: str) -> bool:
-    """Whether a whole digest is there as it was written, made of the same."""
-    folder = digest_folder(workspace, place)
+def _make(
+    workspace: Workspace, place: Place, files: Sequence[SummaryFile], key: str, threads: int
+) -> tuple[str, int, str]:
+    """The receipt's status, number of entries, and message; what stands is left as it is."""
+    told = _standing(digest_folder(workspace, place), key)
+    if told is not None and not told["left_out"]:
+        return "skipped", 0, ""
+    digest = _Digest(workspace, place, files, key, threads)
+    if told is not None and told["left_out"] == digest.left_out:
+        return "partial", 0, digest.message
+    return digest.write()
+
+
+def _standing(folder: Path, key: str) -> Row | None:
+    """What a digest tells that is there as it was written, made of the same; None where there is none."""
     try:
-        told = json.loads((folder / ENTRIES).read_text(encoding="utf-8"))
-        lacking = bool(told["left_out"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return not lacking and EarlierParts(folder, ENTRIES).standing(SUMMARY, key) is not None
+        told: Row = json.loads((folder / ENTRIES).read_text(encoding="utf-8"))
+        earlier = EarlierParts(folder, ENTRIES)
+        whole = all(earlier.standing(name, part["of"]) is not None for name, part in told["made"].items())
+        return told if told["key"] == key and SUMMARY in told["made"] and "left_out" in told and whole else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _key(workspace: Workspace, place: Place, files: Sequence[SummaryFile]) -> str:
@@ -109,32 +135,38 @@ class _Digest:
         self, workspace: Workspace, place: Place, files: Sequence[SummaryFile], key: str, threads: int
     ) -> None:
         self._workspace, self._place, self._key, self._threads = workspace, place, key, threads
-        self._cameras, self._left_out = read_cameras(files)
+        self._cameras, left_out = read_cameras(files)
         self._settings = workspace.settings.summary
         self._folder = digest_folder(workspace, place)
+        self._earlier = EarlierParts(self._folder, ENTRIES)
+        self.left_out = [{"camera": camera, "reason": reason} for camera, reason in left_out]
+        """Cameras whose summary cannot be shown, and why not."""
+
+    @property
+    def message(self) -> str:
+        """What the receipt says."""
+        return "; ".join(f"camera {one['camera']} is left out: {one['reason']}" for one in self.left_out)
 
     def write(self) -> tuple[str, int, str]:
-        """Write everything, or remove what is there where there is nothing to show.
+        """Write what does not stand yet, or remove what is there where there is nothing to show.
 
         Returns:
             The receipt's status, number of entries, and message.
         """
-        message = "; ".join(f"camera {camera} is left out: {reason}" for camera, reason in self._left_out)
         owners, selection = choose(self._cameras, self._settings.digest_s)
         if not selection.choices:
             removed = self._clear(())
-            return "partial" if self._left_out else "done" if removed else "skipped", 0, message
+            return "partial" if self.left_out else "done" if removed else "skipped", 0, self.message
         self._folder.mkdir(parents=True, exist_ok=True)
         shown = self._placed(selection)
-        self._write_video(shown)
-        names = [SUMMARY, *([CONTACT] if self._write_sheet(shown) else [])]
+        made = {SUMMARY: self._video(shown), **self._sheet(shown)}
         omitted = [
             {"camera": owners[event], "name": event.name, "event_id": event.event_id} for event in selection.omitted
         ]
-        told = self._told(shown, omitted, {SUMMARY: written_part(self._folder, self._key, names)})
-        write_bytes(self._folder / ENTRIES, (json.dumps(told, indent=1, sort_keys=True) + "\n").encode())
-        self._clear((ENTRIES, *names))
-        return "partial" if self._left_out else "done", len(shown), message
+        told = self._told(shown, omitted, made)
+        write_told(self._folder / ENTRIES, told)
+        self._clear((ENTRIES, *made))
+        return "partial" if self.left_out else "done", len(shown), self.message
 
     def _placed(self, selection: Selection) -> list[_Shown]:
         """The chosen segments, one after the other."""
@@ -159,34 +191,45 @@ class _Digest:
     def _clock(self, item: _Shown) -> str:
         return f"{item.entry.taken_at.astimezone(self._workspace.settings.zone):%H:%M:%S}"
 
-    def _write_video(self, shown: Sequence[_Shown]) -> None:
-        title = f"{self._place.campaign} · {self._place.day.isoformat()}"
+    def _video(self, shown: Sequence[_Shown]) -> Part:
+        """The video; it is encoded where it is cut from other pictures, otherwise, or under other titles than it was."""
+        title, chapters = f"{self._place.campaign} · {self._place.day.isoformat()}", self._chapters(shown)
         size = max((item.video.size for item in shown), key=lambda size: (size[0] * size[1], size))
-        path = self._folder / SUMMARY
-        with DigestVideo(path, size, self._settings, title, self._chapters(shown), self._threads) as video:
-            for item in shown:
-                video.show(item.video, item.entry, item.at_us)
+        cuts = [[item.video.content, item.entry.at_us, item.entry.length_us, item.at_us] for item in shown]
+        looks = [self._settings.proxy_rate_hz, size, title, [astuple(chapter) for chapter in chapters]]
+        of = short_hash([VERSIONS[STEP], looks, cuts])
+        part = self._earlier.standing(SUMMARY, of)
+        if part is None:
+            path = self._folder / SUMMARY
+            with DigestVideo(path, size, self._settings, title, chapters, self._threads) as video:
+                for item in shown:
+                    video.show(item.video, item.entry, item.at_us)
+        return part or written_part(self._folder, of, [SUMMARY])
 
-    def _write_sheet(self, shown: Sequence[_Shown]) -> bool:
-        """Write the contact sheet of the best that have a picture; returns whether there is one."""
+    def _sheet(self, shown: Sequence[_Shown]) -> dict[str, Part]:
+        """The contact sheet of the best that have a picture, by its name; nothing where none has."""
         stills = [(item, item.picture) for item in shown]
         there = [(item, path) for item, path in stills if path is not None]
         best = sorted(there, key=lambda pair: (-pair[0].entry.score, pair[0].at_us))[: self._settings.keyframes]
         best.sort(key=lambda pair: pair[0].at_us)
-        if best:
-            captions = [f"{self._clock(item)}  {item.camera.camera}  {item.reason}" for item, _ in best]
+        if not best:
+            return {}
+        captions = [f"{self._clock(item)}  {item.camera.camera}  {item.reason}" for item, _ in best]
+        of = short_hash([VERSIONS[STEP], captions, [content_hash(path) for _, path in best]])
+        part = self._earlier.standing(CONTACT, of)
+        if part is None:
             sheet = contact_sheet([read_image(path) for _, path in best], captions, COLUMNS, WIDTH)
             write_jpeg(self._folder / CONTACT, sheet, JPEG_QUALITY)
-        return bool(best)
+        return {CONTACT: part or written_part(self._folder, of, [CONTACT])}
 
     def _told(self, shown: Sequence[_Shown], omitted: Sequence[Row], made: dict[str, Part]) -> Row:
         return {
             "key": self._key,
             "campaign": self._place.campaign,
             "day": self._place.day.isoformat(),
-            "partial": bool(self._left_out) or any(bool(camera.told.get("partial")) for camera in self._cameras),
+            "partial": bool(self.left_out) or any(bool(camera.told.get("partial")) for camera in self._cameras),
             "video": SUMMARY,
-            "contact": CONTACT if CONTACT in made[SUMMARY]["files"] else "",
+            "contact": CONTACT if CONTACT in made else "",
             "duration_s": sum(item.entry.length_us for item in shown) / 1e6,
             "entries": [_told_entry(item) for item in shown],
             "omitted": list(omitted),
@@ -198,7 +241,7 @@ class _Digest:
                 }
                 for camera in self._cameras
             },
-            "left_out": [{"camera": camera, "reason": reason} for camera, reason in self._left_out],
+            "left_out": self.left_out,
             "made": made,
             "versions": {"afterwatch": version("afterwatch")},
         }

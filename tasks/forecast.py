@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from footage.index import MICROSECONDS
@@ -11,10 +12,11 @@ from lake.current import recordings_now
 from lake.keys import Place
 from tasks.alarms import STEP as CLASSIFY
 from tasks.camera import best_first, embed_receipts, step_receipts
+from tasks.camera_summaries import digests_due
 from tasks.digest import digest_day
 from tasks.inventory import USABLE, Inventory, Row, known_inventory, name_of, report, take_inventory
 from tasks.plan import DayPlan, DaySteps, Selection, plan_days, recordings_of
-from tasks.receipts import Receipt, record
+from tasks.receipts import Receipt, reason_of, record
 from tasks.report import NightReport, close_night
 from tasks.standing import suspended_alarms
 from tasks.steps import plan_camera
@@ -156,8 +158,12 @@ def idle_night(
     receipts = [receipt for day, _ in found.plans for receipt in embed_receipts(day, day, ())]
     receipts += [receipt for _, steps in found.plans for receipt in step_receipts(steps)]
     # Digests are no steps of a plan: one that failed, or is to be of another length, is made here.
-    digests = sorted({(day.place.campaign, day.place.day) for day, _ in found.plans})
-    made = [digest_day(workspace, campaign, day) for campaign, day in digests]
+    due: dict[tuple[str, date], tuple[str, ...]] = {}
+    try:
+        due = digests_due(workspace, [day.place for day, _ in found.plans])
+    except OSError as error:  # the night is to be reported all the same; the next one makes the digests
+        report_of.failures.setdefault(f"digests: {reason_of(error)}")
+    made = [digest_day(workspace, campaign, day, cameras=cameras) for (campaign, day), cameras in due.items()]
     failed = (item for item in made if item.status in ("failed", "partial"))
     report_of.failures |= {
         f"{item.place.campaign} · {item.place.day}: digest failed — {item.message}": None for item in failed

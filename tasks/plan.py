@@ -423,6 +423,8 @@ class DaySteps:
     """The trained projection of the novelty head."""
     alarms: tuple[AlarmPlan, ...] = ()
     """What [[alarms]] switches on for the camera."""
+    truth: tuple[Said, ...] = ()
+    """What people said of the day's events, as the key of `publish` has it."""
 
     @property
     def all(self) -> tuple[Step, ...]:

@@ -1,40 +1,41 @@
 """Publish: the pictures and videos of a camera's day that the dashboards show.
 
-Only what is shown is decoded, and of that only what is not there: the summary and the short videos of events are kept as
-long as what they are made of is the same. `summary.json` is written last: what it names is there, whole.
+Only what is shown is decoded, and of that only what is not there: the summary's video, its stills and the short videos of
+events are kept as long as what they are made of is the same. `summary.json` is written last: what it names is there, whole.
 """
 
-import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from prefect import task
 
 from footage.regions import WHOLE
-from footage.writing import VideoWriter, write_bytes, write_jpeg
+from footage.writing import VideoWriter, write_jpeg
 from infra.settings import SummaryTable
 from lake.store import Store
-from tasks.kept_files import EarlierParts, Part, decided_by, written_part
+from tasks.kept_files import FOLDERS, EarlierParts, Part, decided_by, published, told_gone, write_told, written_part
 from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Recording, Step
 from tasks.receipts import Receipt, reason_of
 from tasks.segment_sheets import CONTACT, FIGURE, JPEG_QUALITY, best_of, write_contact_sheet, write_figure
 from tasks.shown_events import ShownEvents
 from tasks.shown_pictures import SUMMARY, Cut, ShownPictures
 from tasks.shown_segments import SampledPictures, chapter_of, entries_of, read_chosen, told_entry
-from tasks.steps import Published, published
 from tasks.summarise import read_segments, recordings_of_day, select
 from tasks.summary_steps import standing_applied, standing_segment, standing_summarise
-from tasks.truth import Truth
+from tasks.truth import truth_of
 from workspace.indexes import load_index
 from workspace.opened import Workspace
 
 ENTRIES = "summary.json"
 
 Row = dict[str, Any]
+WriteSheet = Callable[[Path, Sequence[Row], Callable[[datetime], str]], None]
 
 
 @task(task_run_name="publish {label}", persist_result=False)
@@ -47,12 +48,10 @@ def publish(root: str, label: str, days: Sequence[tuple[DayPlan, DaySteps]], dec
 def publish_day(workspace: Workspace, day: DayPlan, steps: DaySteps, decode_threads: int) -> Receipt:
     """The task's work for one day, without an orchestrator."""
     step, began = steps.publish, time.perf_counter()
-    status, decoded_s, message = "skipped", 0.0, ""
-    # What lacked the same heads' files when it was published is not made again for nothing.
-    there_now = Published(step.key, _lacking(workspace.store, steps))
-    if not step.exists and published(workspace, day.place) != there_now:
+    status, decoded_s, message = "skipped", 0.0, step.remark
+    if not step.exists and not _stands(workspace, day, steps):
         try:
-            decoded_s = _Publication(workspace, day, steps, decode_threads).write()
+            decoded_s, message = _Publication(workspace, day, steps, decode_threads).write()
             status = "done"
         except Exception as error:  # noqa: BLE001 — one day must not stop the camera's others: it is reported, and tried again
             status, message = "failed", reason_of(error)
@@ -60,13 +59,33 @@ def publish_day(workspace: Workspace, day: DayPlan, steps: DaySteps, decode_thre
     return Receipt(day.place, step.name, step.scope, step.key, status, (), step.inputs, 0, seconds, decoded_s, message)
 
 
+def _stands(workspace: Workspace, day: DayPlan, steps: DaySteps) -> bool:
+    """Whether what is there now was published: what lacked the same steps' files then is not made again for nothing."""
+    store = workspace.store
+    there = standing_summarise(store, steps).key, _lacking(store, steps)
+    return published(workspace, day.place).stands(day, steps.publish.key, *there)
+
+
 @dataclass(frozen=True, eq=False)
 class _Summary:
-    """The summary of a day: what it shows, in order, the hash of it, and the files of it that stand; None: to be made."""
+    """The summary of a day: what it shows, in order, the hash of its video, and those of its parts that stand.
+
+    The parts are the video and every still, by name.
+    """
 
     entries: list[Row]
     of: str
-    part: Part | None
+    made: dict[str, Part]
+
+    @property
+    def to_show(self) -> list[Row]:
+        """Entries of the video, where that is to be made."""
+        return [] if SUMMARY in self.made else self.entries
+
+    @property
+    def to_keep(self) -> list[Row]:
+        """Entries whose still is to be made."""
+        return [entry for entry in self.entries if entry["still"] and entry["still"] not in self.made]
 
 
 class _Publication:
@@ -78,76 +97,86 @@ class _Publication:
         self._settings: SummaryTable = workspace.settings.summary
         self._folder = workspace.site.published_folder / place.campaign / place.camera / place.day.isoformat()
         self._recordings = {recording.recording_id: recording for recording in recordings_of_day(day)}
-        truth = Truth(workspace, place.camera)
         self._chosen = [
-            {**row, "truth": truth.of(row["recording_id"], row["from_us"], row["to_us"])}
+            {**row, "truth": truth_of(steps.truth, row["recording_id"], row["from_us"], row["to_us"])}
             for row in read_chosen(store, steps)
         ]
         self._lacking = _lacking(store, steps)
+        self._stands_in = standing_summarise(store, steps).key != steps.summarise.key
         found_by = (steps.score, *standing_applied(store, steps))
         events = [row for step in found_by for row in _events(store, step)]
         self._earlier = EarlierParts(self._folder, ENTRIES)
         self._events = ShownEvents(workspace.settings, self._folder, self._recordings, events, self._earlier)
         self._pictures = ShownPictures(workspace, self._folder, decode_threads)
 
-    def write(self) -> float:
-        """Write everything; returns the seconds of footage decoded."""
-        for name in ("keyframes", "events"):
+    def write(self) -> tuple[float, str]:
+        """Write everything; returns the seconds of footage decoded, and what there is to know of what is not shown."""
+        for name in FOLDERS:
             (self._folder / name).mkdir(parents=True, exist_ok=True)
         summary = self._summary()
         decoded_s = self._write_videos(summary)
         self._events.written(self._pictures.stills.keys())
-        made = {SUMMARY: summary.part or self._written_summary(summary)}
-        best = self._best(summary.entries, made[SUMMARY])
-        if best:
-            made[FIGURE] = self._figure(best)
-        made |= self._events.parts
-        told = self._told(summary.entries, made)
-        write_bytes(self._folder / ENTRIES, (json.dumps(told, indent=1, sort_keys=True) + "\n").encode())
+        made = self._made(summary)
+        entries = [{**entry, "still": entry["still"] if entry["still"] in made else ""} for entry in summary.entries]
+        events = list(self._events.told())
+        gone = self._gone(entries, events)
+        told = self._told(entries, events, gone, made | self._events.parts)
+        write_told(self._folder / ENTRIES, told)
         self._clear(told)
-        return decoded_s
+        return decoded_s, told_gone([recording.path for recording in gone])
 
     def _summary(self) -> "_Summary":
-        """The summary of all that was chosen, where it stands; else of what of it can be decoded."""
+        """The summary of all that was chosen, where its video stands; else of what of it can be decoded."""
         there = [row for row in self._chosen if self._recordings[row["recording_id"]].there]
         for chosen in (self._chosen, there):
             entries = entries_of(chosen, self._recordings)
-            names = ("recording_id", "segment", "from_us", "to_us", "keyframe_us", "reason", "score")
+            names = ("recording_id", "from_us", "to_us", "reason")
             shown = [[*(row[name] for name in names), row["taken_at"].isoformat()] for row in entries]
-            of = decided_by(self._workspace.settings, "summary", self._settings.keyframes, shown)
-            part = self._earlier.standing(SUMMARY, of)
-            if part is not None:
+            of = decided_by(self._workspace.settings, "summary", shown)
+            video = self._earlier.standing(SUMMARY, of)
+            if video is not None:
                 break
-        return _Summary(entries, of, part)
+        stills = {entry["still"]: self._earlier.standing(entry["still"], self._still_of(entry)) for entry in entries}
+        parts = {**({SUMMARY: video} if entries else {}), **stills}
+        return _Summary(entries, of, {name: part for name, part in parts.items() if part is not None})
 
-    def _best(self, entries: Sequence[Row], part: Part) -> list[Row]:
-        """The entries that the sheets show: the best of those of which there is a still."""
-        return best_of([entry for entry in entries if entry["still"] in part["files"]], self._settings.keyframes)
+    def _still_of(self, entry: Row) -> str:
+        """A hash of what decides an entry's still."""
+        began_at = entry["recording"].started_at.isoformat()
+        return decided_by(
+            self._workspace.settings, "still", entry["recording_id"], began_at, entry["keyframe_us"], entry["still"]
+        )
 
-    def _written_summary(self, summary: "_Summary") -> Part:
-        """What was just made of the summary, its contact sheet included."""
-        names = [entry["still"] for entry in summary.entries if entry["still"] in self._pictures.stills]
-        names += [SUMMARY] if summary.entries else []
-        best = self._best(summary.entries, {"files": names})
+    def _made(self, summary: "_Summary") -> dict[str, Part]:
+        """The parts of the summary, those that were just written among them, and the sheets of its best."""
+        made = dict(summary.made)
+        if summary.to_show:
+            made[SUMMARY] = written_part(self._folder, summary.of, [SUMMARY])
+        for entry in summary.to_keep:
+            if entry["still"] in self._pictures.stills:
+                made[entry["still"]] = written_part(self._folder, self._still_of(entry), [entry["still"]])
+        best = best_of([entry for entry in summary.entries if entry["still"] in made], self._settings.keyframes)
         if best:
-            write_contact_sheet(self._folder, best, self._pictures.clock)
-            names.append(CONTACT)
-        return written_part(self._folder, summary.of, names)
+            made[CONTACT] = self._sheet(CONTACT, write_contact_sheet, best, ("reason",))
+            made[FIGURE] = self._sheet(FIGURE, write_figure, best, ("reason", "score", "probability", "truth"))
+        return made
 
-    def _figure(self, best: Sequence[Row]) -> Part:
-        """The figure of the best, made again where something of it is told otherwise now; nothing is decoded for it."""
-        names = ("recording_id", "segment", "keyframe_us", "reason", "score", "probability", "truth")
-        shown = [[*(entry[name] for name in names), entry["taken_at"].isoformat()] for entry in best]
-        of = decided_by(self._workspace.settings, "figure", shown)
-        part = self._earlier.standing(FIGURE, of)
+    def _sheet(self, name: str, write: WriteSheet, best: Sequence[Row], told: Sequence[str]) -> Part:
+        """A sheet of the best, made again where what it tells of them is another; nothing is decoded for it."""
+        cells = [
+            [self._still_of(entry), entry["taken_at"].isoformat(), *(entry[each] for each in told)] for entry in best
+        ]
+        of = decided_by(self._workspace.settings, name, cells)
+        part = self._earlier.standing(name, of)
         if part is None:
-            write_figure(self._folder, best, self._pictures.clock)
-        return part or written_part(self._folder, of, [FIGURE])
+            self._earlier.disown()
+            write(self._folder, best, self._pictures.clock)
+        return part or written_part(self._folder, of, [name])
 
     def _write_videos(self, summary: "_Summary") -> float:
         """One pass over each recording for what of the summary, the proxies and the stills is not there yet."""
         decoded_us = 0
-        entries = summary.entries if summary.part is None else []
+        entries = summary.to_show
         with ExitStack() as open_videos:
             video = None
             if entries:
@@ -155,20 +184,21 @@ class _Publication:
                 title, end_us = f"{self._day.place}", chapters[-1].to_us
                 video = open_videos.enter_context(self._pictures.writer(SUMMARY, title, chapters, end_us))
             for recording in (recording for recording in self._recordings.values() if recording.there):
-                decoded_us += self._write_from(recording, entries, video)
+                decoded_us += self._write_from(recording, summary, video)
         for name, picture in sorted(self._pictures.stills.items()):
             write_jpeg(self._folder / name, picture, JPEG_QUALITY)
         return decoded_us / 1e6
 
-    def _write_from(self, recording: Recording, entries: Sequence[Row], video: VideoWriter | None) -> int:
-        """Write what is shown of one recording; returns the microseconds decoded."""
-        mine = [entry for entry in entries if entry["recording"] is recording]
+    def _write_from(self, recording: Recording, summary: "_Summary", video: VideoWriter | None) -> int:
+        """Write what is shown of one recording; returns the microseconds decoded, stills counting for nothing."""
+        mine = [entry for entry in summary.to_show if entry["recording"] is recording]
         cuts = [Cut(SUMMARY, entry["from_us"], entry["to_us"], entry["at_us"]) for entry in mine]
         events = [row for row in self._events.new if row["recording_id"] == recording.recording_id]
         cuts += [self._events.clips[row["event_id"]] for row in events]
-        stills = {entry["keyframe_us"]: entry["still"] for entry in mine if entry["still"]}
-        wanted_stills = [*stills.items(), *((row["peak_us"], row["keyframe"]) for row in events)]
-        if cuts:
+        kept = [entry for entry in summary.to_keep if entry["recording"] is recording]
+        stills = [*((entry["keyframe_us"], entry["still"]) for entry in kept)]
+        stills += [(row["peak_us"], row["keyframe"]) for row in events]
+        if cuts or stills:
             index = load_index(self._workspace.store, recording.recording_id)
             with ExitStack() as proxies:
                 videos = {
@@ -178,10 +208,21 @@ class _Publication:
                 }
                 if video is not None:
                     videos[SUMMARY] = video
-                self._pictures.feed(recording, index, cuts, wanted_stills, videos)
+                self._pictures.feed(recording, index, cuts, stills, videos)
+                self._earlier.disown()
         return sum(cut.to_us - cut.from_us for cut in cuts)
 
-    def _told(self, entries: Sequence[Row], made: dict[str, Part]) -> dict[str, Any]:
+    def _gone(self, entries: Sequence[Row], events: Sequence[Row]) -> list[Recording]:
+        """Recordings that are gone, and of which a segment, its still or an event is not shown."""
+        shown = {(entry["recording_id"], entry["segment"]) for entry in entries}
+        lost = {row["recording_id"] for row in self._chosen if (row["recording_id"], row["segment"]) not in shown}
+        lost |= {entry["recording_id"] for entry in entries if entry["keyframe_us"] is not None and not entry["still"]}
+        lost |= {event["recording_id"] for event in events if not event["clip"]}
+        return [item for item in self._recordings.values() if item.recording_id in lost and not item.there]
+
+    def _told(
+        self, entries: Sequence[Row], events: Sequence[Row], gone: Sequence[Recording], made: dict[str, Part]
+    ) -> dict[str, Any]:
         place, weights = self._day.place, self._steps.summary.weights
         pictures = SampledPictures(self._workspace.store, self._day)
         segments = read_segments(self._workspace, self._steps)
@@ -191,16 +232,17 @@ class _Publication:
             "campaign": place.campaign,
             "camera": place.camera,
             "day": place.day.isoformat(),
-            "partial": bool(self._lacking) or self._is_partial(),
+            "partial": bool(self._lacking or gone) or self._stands_in or self._is_partial(),
             "lacking": list(self._lacking),
+            "gone": [{"recording": item.path, "recording_id": item.recording_id} for item in gone],
             "video": SUMMARY if entries else "",
-            "contact": CONTACT if CONTACT in made[SUMMARY]["files"] else "",
+            "contact": CONTACT if CONTACT in made else "",
             "figure": FIGURE if FIGURE in made else "",
             "duration_s": sum(entry["to_us"] - entry["from_us"] for entry in entries) / 1e6,
             "weights": {"label": weights.label, "values": asdict(weights.weights)},
             "entries": [told_entry(entry, pictures) for entry in entries],
             "omitted": [{"name": event.name, "event_id": event.event_id} for event in selection.omitted],
-            "events": list(self._events.told()),
+            "events": list(events),
             "made": made,
             "versions": self._versions(),
         }
@@ -237,7 +279,7 @@ class _Publication:
             (self._folder / name).unlink(missing_ok=True)
         named = {item[key] for item in told["events"] for key in ("keyframe", "clip")}
         named |= {item["keyframe"] for item in told["entries"]}
-        for name in ("keyframes", "events"):
+        for name in FOLDERS:
             for file in (self._folder / name).iterdir():
                 if f"{name}/{file.name}" not in named:
                     file.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from prefect import task
 
 from lake.schema import LOOK_VALUES, TABLES
 from lake.store import Store, rows_of
-from models.summary.keyframes import choose_keyframe, least_sharpness
+from models.summary.keyframes import choose_keyframes, least_sharpness
 from models.summary.looks import looks_of
 from models.summary.scores import (
     Column,
@@ -28,7 +28,7 @@ from models.summary.scores import (
     segment_vectors,
 )
 from models.summary.segments import Segments, overlaps
-from tasks.day_material import DayMaterial, Looks, Pictures, Scores, read_material
+from tasks.day_material import DayMaterial, Looks, Pictures, Scores, Times, read_material
 from tasks.plan import DayPlan, DaySteps, Measured
 from tasks.receipts import Receipt, reason_of
 from tasks.rows import EPOCH, MICROSECOND, place_columns
@@ -88,7 +88,10 @@ class Measurement:
 
 
 def measure_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> pa.Table:
-    """The rows of `segments` of a day, from what the lake holds of it: the same whenever they are asked for."""
+    """The rows of `segments` of a day, from what the lake holds of it: the same whenever they are asked for.
+
+    Of a recording that is gone, cuts cannot be found again: where the day was segmented before, they stay where they were.
+    """
     return measure(workspace, day, steps).rows
 
 
@@ -105,7 +108,7 @@ def measure(workspace: Workspace, day: DayPlan, steps: DaySteps, decode_threads:
         LakeError: the scores that count are not there.
     """
     material = read_material(workspace, day, steps)
-    cutting = cut_day(workspace, day.place.camera, material, decode_threads)
+    cutting = cut_day(workspace, day.place.camera, material, decode_threads, _known_cuts(workspace.store, steps))
     past = standing_past(workspace.store, steps)
     told = [left_out_of_segments(workspace.store, steps), *material.told, cutting.told]
     rows = TABLES["segments"].schema.empty_table()
@@ -130,6 +133,8 @@ def _rows(day: DayPlan, material: DayMaterial, cutting: Cutting, past: Columns |
     )
     scaled = robust_scale(raw, past)
     keyframes = _keyframes(segments, pictures, material.scores)
+    none = keyframes < 0
+    keyframe_us = pictures.at_us[np.where(none, 0, keyframes)] - axis.bases_us[owners] if not none.all() else keyframes
     recordings = [axis.recordings[owner] for owner in owners]
     return rows_of(
         "segments",
@@ -144,10 +149,7 @@ def _rows(day: DayPlan, material: DayMaterial, cutting: Cutting, past: Columns |
             **{name: _nullable(getattr(raw, column)) for name, column in RAW.items()},
             **{field.name: getattr(scaled, field.name).astype(np.float32) for field in fields(scaled)},
             "probability": _nullable(_highest(segments, material.scores, material.scores.probability)),
-            "keyframe_us": [
-                None if at is None else int(at - base)
-                for at, base in zip(keyframes, axis.bases_us[owners], strict=True)
-            ],
+            "keyframe_us": pa.array(keyframe_us, mask=none),
             "look": _looks(vectors, len(segments)),
         },
     )
@@ -188,22 +190,34 @@ def _past_columns(store: Store, past: Sequence[Measured]) -> Columns | None:
     return Columns(**{column: table[name].to_numpy().astype(np.float64) for name, column in RAW.items()})
 
 
-def _keyframes(segments: Segments, pictures: Pictures, scores: Scores) -> list[int | None]:
-    """Time of each segment's keyframe, on the axis of the segments."""
+def _keyframes(segments: Segments, pictures: Pictures, scores: Scores) -> Times:
+    """int64 (S,), number of the picture that stands for each segment; -1: none does."""
     sharpness, luminance = pictures.values("sharpness"), pictures.values("luminance")
     highest = np.zeros(len(pictures.at_us))
     at, snippet = overlaps(pictures.at_us, pictures.at_us + 1, scores.from_us, scores.to_us)
     np.maximum.at(highest, at, scores.surprise[snippet])
-    least = least_sharpness(sharpness, luminance)
-    found: list[int | None] = []
-    bounds = np.searchsorted(pictures.at_us, [segments.from_us, segments.to_us])
-    for first, last in bounds.T:
-        rows = slice(int(first), int(last))
-        row = choose_keyframe(
-            pictures.at_us[rows], sharpness[rows], luminance[rows], highest[rows], least_sharpness=least
-        )
-        found.append(None if row is None else int(pictures.at_us[rows][row]))
-    return found
+    firsts, lasts = np.searchsorted(pictures.at_us, [segments.from_us, segments.to_us])
+    return choose_keyframes(
+        pictures.at_us,
+        sharpness,
+        luminance,
+        highest,
+        firsts,
+        lasts,
+        least_sharpness=least_sharpness(sharpness, luminance),
+    )
+
+
+def _known_cuts(store: Store, steps: DaySteps) -> dict[str, list[int]] | None:
+    """Times of the cuts in each recording, as the day's segments in the lake have them; None where it has none."""
+    (path,) = standing_segment(store, steps).outputs
+    if not store.exists(path):
+        return None
+    known: dict[str, list[int]] = {}
+    for row in store.read_table(path, ["recording_id", "from_us", "begins_at"]).to_pylist():
+        if row["begins_at"] == "cut":
+            known.setdefault(row["recording_id"], []).append(row["from_us"])
+    return known
 
 
 def _nullable(column: Column) -> "pa.Array[Any]":

@@ -1,6 +1,6 @@
 """Where a camera's day is cut into segments: at equal lengths, where what the camera sees changes, and at cuts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,13 +8,12 @@ import numpy as np
 from footage.cuts import changed_spans, find_cuts
 from infra.settings import SummaryTable
 from models.summary.change_points import change_points
-from models.summary.scores import mean_over_frames
 from models.summary.segments import Bound, Segments, cut_segments
-from tasks.day_material import DayAxis, DayMaterial, Pictures, Times
+from tasks.day_material import DayMaterial, Times
 from workspace.indexes import load_index
 from workspace.opened import Workspace
 
-LEAST_BLOCK = 1000
+LEAST_BLOCK = 500
 """Pictures among which change points are looked for together; see `change_points`."""
 
 
@@ -23,8 +22,8 @@ class Cutting:
     """A day, cut.
 
     Attributes:
-        segments: those in which a picture was sampled, in order of true time, then of recording; their times are on the
-            day's axis.
+        segments: what was recorded, in order of true time, then of recording; their times are on the day's axis. Where
+            few pictures are sampled, some hold none.
         in_true_time: the same, in microseconds since 1970, UTC.
         decoded_s: seconds of footage decoded.
         told: what there is to know of cuts; empty where nothing is.
@@ -36,7 +35,13 @@ class Cutting:
     told: str
 
 
-def cut_day(workspace: Workspace, camera: str, material: DayMaterial, decode_threads: int) -> Cutting:
+def cut_day(
+    workspace: Workspace,
+    camera: str,
+    material: DayMaterial,
+    decode_threads: int,
+    known: Mapping[str, Sequence[int]] | None = None,
+) -> Cutting:
     """Cut a day into segments.
 
     Args:
@@ -44,13 +49,15 @@ def cut_day(workspace: Workspace, camera: str, material: DayMaterial, decode_thr
         camera: whose day it is.
         material: of the day.
         decode_threads: threads that decode a recording, where the camera's recordings have cuts.
+        known: where the day was cut before: by recording, times in it in microseconds. Cuts of a recording that is gone
+            are taken from there. None: it was not, and they are put at sampled pictures.
 
     Raises:
         DecodeError: a recording is not what it was when it was embedded.
     """
-    summary, axis, pictures = workspace.settings.summary, material.axis, material.pictures
-    cuts, decoded_us, told = _cuts(workspace, camera, material, decode_threads)
-    spans = _spans(axis, pictures)
+    summary, axis = workspace.settings.summary, material.axis
+    cuts, decoded_us, told = _cuts(workspace, camera, material, decode_threads, known)
+    spans = _spans(material)
     bounds: list[list[tuple[int, Bound]]] = [[(at, "cut") for at in own] for own in cuts]
     if summary.segmentation == "change_points":
         for number, own in enumerate(bounds):
@@ -58,8 +65,6 @@ def cut_day(workspace: Workspace, camera: str, material: DayMaterial, decode_thr
     by_change = summary.segmentation == "change_points"
     length_us = round((summary.longest_s if by_change else summary.segment_s) * 1e6)
     segments = cut_segments(spans, length_us, bounds=bounds, evenly=by_change)
-    seen = np.isfinite(mean_over_frames(segments, pictures.at_us, np.ones(len(pictures.at_us))))
-    segments = segments.take(seen)
     off_us = axis.starts_us[segments.recording] - axis.bases_us[segments.recording]
     names = np.array([recording.recording_id for recording in axis.recordings], dtype=np.str_)
     order = np.lexsort((names[segments.recording], segments.from_us + off_us))
@@ -70,24 +75,33 @@ def cut_day(workspace: Workspace, camera: str, material: DayMaterial, decode_thr
     return Cutting(segments, in_true_time, decoded_us / 1e6, told)
 
 
-def _spans(axis: DayAxis, pictures: Pictures) -> list[tuple[int, int]]:
-    """Of each recording, what its sampled pictures speak for: from its begin to one sampling step after the last."""
+def _spans(material: DayMaterial) -> list[tuple[int, int]]:
+    """Of each recording, what is known of it: from its begin to one sampling step after its last picture, or to the end of
+    its last embedding or score; nothing of one that nothing is known of."""
+    axis, pictures = material.axis, material.pictures
+    known_us = axis.bases_us.copy()
+    for part in (material.looks, material.scores):
+        np.maximum.at(known_us, part.owners, part.to_us)
     steps = np.diff(pictures.at_us)[np.diff(pictures.owners) == 0]
     step_us = int(np.median(steps)) if len(steps) else None
     spans = []
     for number, recording in enumerate(axis.recordings):
         base, rows = int(axis.bases_us[number]), pictures.of(number)
-        length_us = 0
+        length_us = min(int(known_us[number]) - base, recording.duration_us)
         if rows.stop > rows.start:
             last_us = int(pictures.at_us[rows.stop - 1]) - base
-            length_us = recording.duration_us if step_us is None else min(last_us + step_us, recording.duration_us)
-            length_us = max(length_us, last_us + 1)
+            after_us = recording.duration_us if step_us is None else min(last_us + step_us, recording.duration_us)
+            length_us = max(length_us, after_us, last_us + 1)
         spans.append((base, base + length_us))
     return spans
 
 
 def _cuts(
-    workspace: Workspace, camera: str, material: DayMaterial, decode_threads: int
+    workspace: Workspace,
+    camera: str,
+    material: DayMaterial,
+    decode_threads: int,
+    known: Mapping[str, Sequence[int]] | None,
 ) -> tuple[list[list[int]], int, str]:
     """The cuts of each recording, on the axis; how much was decoded, and what there is to know."""
     axis, pictures = material.axis, material.pictures
@@ -98,6 +112,9 @@ def _cuts(
     gone = []
     for number, recording in enumerate(axis.recordings):
         rows, base = pictures.of(number), int(axis.bases_us[number])
+        if known is not None and not recording.there:
+            cuts[number] = [base + at for at in known.get(recording.recording_id, ())]
+            continue
         spans = changed_spans(pictures.at_us[rows] - base, motion[rows])
         if not spans:
             continue

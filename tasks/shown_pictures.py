@@ -95,9 +95,8 @@ class ShownPictures:
     def _captioned(self, picture: Picture, recording: Recording, size: Size) -> Rgb:
         """The picture within `size`, black beside it where a camera's recordings differ in shape."""
         moment = recording.started_at + timedelta(microseconds=picture.t_us)
-        return draw_caption(
-            letterboxed(picture, size), f"{recording.place.camera}  {recording.place.day} {self.clock(moment)}"
-        )
+        local = moment.astimezone(self._workspace.settings.zone)
+        return draw_caption(letterboxed(picture, size), f"{recording.place.camera}  {local:%Y-%m-%d %H:%M:%S}")
 
     def clock(self, moment: datetime) -> str:
         """Time of day in the site's zone."""

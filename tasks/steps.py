@@ -1,6 +1,5 @@
 """What follows the embedding of a camera's days: every step, its key, and whether its output is there already."""
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import timedelta
@@ -16,6 +15,7 @@ from tasks.alarms import CameraAlarms
 from tasks.camera_runs import CameraRuns
 from tasks.day_steps import day_key, day_step
 from tasks.heads import CameraHeads
+from tasks.kept_files import published, told_gone
 from tasks.plan import (
     FRAMES_SCOPE,
     NOVELTY,
@@ -102,14 +102,17 @@ def _plan_steps(
     applied = (*(head.step for head in heads), *(alarm.step for alarm in alarms))
     summarise = serving.with_remark(summarise_step(store, place, summary, (segment, score, *applied)))
 
+    truth = serving.truth.told({shard.recording.recording_id for shard in day.shards})
     shown_by = {
         "summary": settings.summary.model_dump(mode="json", include=SHOWN_BY),
         "time_zone": settings.site.time_zone,
-        "truth": serving.truth.told({shard.recording.recording_id for shard in day.shards}),
+        "truth": [list(astuple(item)) for item in truth],
     }
     made_by = [score.key, summarise.key, *(step.key for step in applied)]
     publish = day_step(store, "publish", "", place, shown_by, made_by, ())
-    publish = replace(publish, exists=published(workspace, place) == Published(publish.key))
+    shown = published(workspace, place)
+    remark = told_gone(shown.gone_of(day)) if shown.key == publish.key else ""
+    publish = replace(publish, exists=shown.stands(day, publish.key, summarise.key), remark=remark)
     return DaySteps(
         place=place,
         health=health,
@@ -127,6 +130,7 @@ def _plan_steps(
         retired=retired,
         projection=said.projection,
         alarms=alarms,
+        truth=truth,
     )
 
 
@@ -283,26 +287,3 @@ def _plan_regions(
         paths = paths_of(snippets), paths_of(reference)
         regions.append(RegionPlan(camera, name, tuple(wanted), *paths, unusual, said, deviations, fit))
     return tuple(regions), keys
-
-
-@dataclass(frozen=True)
-class Published:
-    """What a camera's day was published from.
-
-    Attributes:
-        key: of the step; empty where nothing is published or it cannot be read.
-        lacking: heads and alarms whose files were not there then, in order; the day is published again when they are.
-    """
-
-    key: str = ""
-    lacking: tuple[str, ...] = ()
-
-
-def published(workspace: Workspace, place: Place) -> Published:
-    """What the present publication of a camera's day was made from."""
-    folder = workspace.site.published_folder / place.campaign / place.camera / place.day.isoformat()
-    try:
-        told = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        return Published(str(told["key"]), tuple(told.get("lacking", ())))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Published()

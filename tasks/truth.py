@@ -1,10 +1,10 @@
 """What people said is true of a camera's footage: their verdicts on its events, as published summaries show them."""
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterable
 
 from lake.labels import Label, UseCase, labels_now
-from lake.verdicts import Stretch, newest_of_each_moment
+from lake.verdicts import newest_of_each_moment
+from tasks.plan import Said
 from workspace.opened import Workspace
 from workspace.verdicts import judged_heads
 
@@ -25,24 +25,22 @@ class Truth:
         for label in labels_now(workspace.ledger):
             if label.use_case.camera == camera and label.use_case.name in heads:
                 labels.setdefault(label.use_case, []).append(label)
-        self._stretches: dict[str, list[Stretch]] = {}
+        self._said: dict[str, list[Said]] = {}
         for case in sorted(labels):
             for stretch in newest_of_each_moment(labels[case]):
-                self._stretches.setdefault(stretch.recording_id, []).append(stretch)
+                said = Said(stretch.recording_id, stretch.from_us, stretch.to_us, stretch.confirmed)
+                self._said.setdefault(said.recording_id, []).append(said)
 
-    def of(self, recording_id: str, from_us: int, to_us: int) -> str:
-        """`confirmed` where a confirmed event reaches into a span, else `dismissed` where a dismissed one does, else empty."""
-        said = {
-            stretch.confirmed
-            for stretch in self._stretches.get(recording_id, ())
-            if stretch.from_us < to_us and from_us < stretch.to_us
-        }
-        return CONFIRMED if True in said else DISMISSED if said else ""
+    def told(self, recordings: Collection[str]) -> tuple[Said, ...]:
+        """What was said of recordings, in order; whoever said it, and for whichever head."""
+        return tuple(sorted(said for recording_id in recordings for said in self._said.get(recording_id, ())))
 
-    def told(self, recordings: Collection[str]) -> list[list[Any]]:
-        """What was said of recordings, in order and in words that a key can hold; whoever said it, and for whichever head."""
-        return sorted(
-            [stretch.recording_id, stretch.from_us, stretch.to_us, stretch.confirmed]
-            for recording_id in recordings
-            for stretch in self._stretches.get(recording_id, ())
-        )
+
+def truth_of(said: Iterable[Said], recording_id: str, from_us: int, to_us: int) -> str:
+    """`confirmed` where a confirmed event reaches into a span, else `dismissed` where a dismissed one does, else empty."""
+    found = {
+        item.confirmed
+        for item in said
+        if item.recording_id == recording_id and item.from_us < to_us and from_us < item.to_us
+    }
+    return CONFIRMED if True in found else DISMISSED if found else ""

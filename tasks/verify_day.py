@@ -16,7 +16,7 @@ from tasks.segment import measure_day
 from tasks.shown_segments import SampledPictures, entries_of, read_chosen, told_entry
 from tasks.summarise import recordings_of_day, select, select_day
 from tasks.summary_steps import standing_applied, standing_segment, standing_summarise
-from tasks.truth import Truth
+from tasks.truth import truth_of
 from tasks.verify_published import (
     SUMMARY_SHAPE,
     compare_event,
@@ -180,9 +180,8 @@ class DayVerifier:
 
     def _due(self, shown: set[tuple[Any, Any]]) -> dict[tuple[Any, Any], Row]:
         """The entries as they are to be told by the lake's rows; what is gone may be among them or not, all or nothing."""
-        truth = Truth(self._workspace, self._day.place.camera)
         chosen = [
-            {**row, "truth": truth.of(row["recording_id"], row["from_us"], row["to_us"])}
+            {**row, "truth": truth_of(self._steps.truth, row["recording_id"], row["from_us"], row["to_us"])}
             for row in read_chosen(self._workspace.store, self._steps)
         ]
         there = [row for row in chosen if self._own[row["recording_id"]].there]

@@ -4,8 +4,9 @@ Days that were published before summaries named their weights or the events left
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,16 @@ from infra.errors import ConfigurationError, LakeError
 from infra.site import Site
 from lake.keys import Place
 from lake.weight_sets import COLUMNS
+from models.summary.scores import Weights
 from workspace.known_recordings import check_known
 
 ENTRIES = "summary.json"
 SCORE = "score"
 """Reason of a segment that is shown for its score; any other reason names an event."""
+RAW = ("surprise", "distinctiveness", "entropy_bits", "motion")
+"""What the columns were scaled from, as far as a publication tells it."""
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, ConfigurationError)
+"""What a file that is no summary raises while it is read."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +144,7 @@ def read_summary(site: Site, place: Place) -> ShownSummary:
         raise ConfigurationError(f"{place} has no published summary; make it with {run}") from None
     try:
         return _summary(json.loads(content), place, folder)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except UNREADABLE as error:
         raise LakeError(
             f"{folder / ENTRIES} cannot be read ({type(error).__name__}: {error}); delete the folder {day} and publish it "
             f"again with {run}"
@@ -193,38 +199,83 @@ def main_part(segment: ShownSegment, weights: Mapping[str, float]) -> tuple[str,
     return name, parts[name] / whole
 
 
+def shown_segment(number: int, row: Mapping[str, Any]) -> ShownSegment:
+    """A segment as an entry of `summary.json` tells it.
+
+    Args:
+        number: its own.
+        row: the entry, of whatever age.
+
+    Raises:
+        KeyError, TypeError, ValueError, OverflowError: it is no such entry.
+    """
+    from_us, to_us = row["from_us"], row["to_us"]
+    keyframe_us = row.get("keyframe_us")
+    if not all(type(at_us) is int for at_us in (from_us, to_us, 0 if keyframe_us is None else keyframe_us)):
+        raise TypeError(f"microseconds are whole, got {from_us!r}, {to_us!r} and {keyframe_us!r}")
+    if not 0 <= from_us < to_us < 2**63:
+        raise ValueError(f"a segment spans [{from_us}, {to_us}) us; it needs 0 <= from < to")
+    taken_at = datetime.fromisoformat(str(row["taken_at"]))
+    if taken_at.tzinfo is None or not 1970 <= taken_at.year < 9999:
+        raise ValueError(f"the time of a segment has a zone and a year from 1970 on, got {row['taken_at']}")
+    for name in RAW:
+        number_told(row, name)
+    return ShownSegment(
+        number=number,
+        recording=str(row["recording"]),
+        recording_id=str(row["recording_id"]),
+        from_us=from_us,
+        to_us=to_us,
+        taken_at=taken_at,
+        at_s=_number(row["at_s"], "at_s", least=0.0),
+        score=_number(row["score"], "score", 0.0, 1.0),
+        columns={name: _number(row[name], name, 0.0, 1.0) for name in COLUMNS},
+        reason=str(row["reason"]),
+        event_id=str(row.get("event_id") or ""),
+        probability=number_told(row, "probability", 0.0, 1.0),
+        keyframe=str(row.get("keyframe") or ""),
+        told=dict(row),
+    )
+
+
+def number_told(row: Mapping[str, Any], name: str, least: float = -math.inf, most: float = math.inf) -> float | None:
+    """A finite number in [least, most] by its name; None where it is not told.
+
+    Raises:
+        TypeError, ValueError, OverflowError: something else is told.
+    """
+    value = row.get(name)
+    return None if value is None else _number(value, name, least, most)
+
+
+def _number(value: Any, name: str, least: float = -math.inf, most: float = math.inf) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} is a number, got {value!r}")
+    number = float(value)
+    if not (least <= number <= most and math.isfinite(number)):
+        raise ValueError(f"{name} is finite and in [{least:g}, {most:g}], got {value!r}")
+    return number
+
+
+def _weights(values: Mapping[str, Any]) -> dict[str, float]:
+    if set(values) != set(COLUMNS):
+        raise ValueError(f"weights are those of {', '.join(COLUMNS)}, got {values!r}")
+    return asdict(Weights(**{name: _number(value, name) for name, value in values.items()}))
+
+
 def _summary(told: Mapping[str, Any], place: Place, folder: Path) -> ShownSummary:
     weights = told.get("weights") or {}
+    values = weights.get("values") or {}
     return ShownSummary(
         place=place,
         folder=folder,
         partial=bool(told.get("partial", False)),
         video=str(told.get("video") or ""),
         contact=str(told.get("contact") or ""),
-        duration_s=float(told.get("duration_s") or 0.0),
-        segments=tuple(_segment(number, row) for number, row in enumerate(told.get("entries") or (), start=1)),
+        duration_s=number_told(told, "duration_s", least=0.0) or 0.0,
+        segments=tuple(shown_segment(number, row) for number, row in enumerate(told.get("entries") or (), start=1)),
         omitted=tuple(str(event["name"]) for event in told.get("omitted") or ()),
         label=str(weights.get("label") or ""),
-        weights={str(name): float(value) for name, value in (weights.get("values") or {}).items()},
+        weights=_weights(values) if values else {},
         versions=dict(told.get("versions") or {}),
-    )
-
-
-def _segment(number: int, row: Mapping[str, Any]) -> ShownSegment:
-    probability = row.get("probability")
-    return ShownSegment(
-        number=number,
-        recording=str(row["recording"]),
-        recording_id=str(row["recording_id"]),
-        from_us=int(row["from_us"]),
-        to_us=int(row["to_us"]),
-        taken_at=datetime.fromisoformat(str(row["taken_at"])),
-        at_s=float(row["at_s"]),
-        score=float(row["score"]),
-        columns={name: float(row[name]) for name in COLUMNS},
-        reason=str(row["reason"]),
-        event_id=str(row.get("event_id") or ""),
-        probability=None if probability is None else float(probability),
-        keyframe=str(row.get("keyframe") or ""),
-        told=dict(row),
     )

@@ -1,6 +1,7 @@
 """When videos show an anomaly, as a file says it (row V1): `{"video.mp4": [{"start": 3, "end": 13}]}`, in seconds."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ def read_segment_annotations(file: Path) -> Annotations:
     """
     try:
         told = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=lambda pairs: _unique(file, pairs))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(
             f'{file} cannot be read as JSON ({error}); give {{"video.mp4": [{{"start": 3, "end": 13}}]}}'
         ) from None
@@ -36,9 +37,8 @@ def read_segment_annotations(file: Path) -> Annotations:
 
 
 def _unique(file: Path, pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
+    for name, times in Counter(name for name, _ in pairs).items():
+        if times > 1:
             raise ConfigurationError(f'{file}: "{name}" is there twice; put all spans of a video into one list')
     return dict(pairs)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from footage.index import MICROSECONDS
 from infra.errors import ConfigurationError
 from lake.keys import short_hash
 from models.arrays import prefixed
@@ -23,7 +24,8 @@ from models.sweep import Criterion, Sweep, sweep
 from workspace.classifier_fitting import FittedClassifier, check_name, confusion_told, keep_classifier
 from workspace.clip_vectors import Inputs
 from workspace.opened import Workspace
-from workspace.segment_parts import PARTS, Part, Parts, part_numbers
+from workspace.segment_parts import PARTS, Part, Parts, part_numbers, part_rows
+from workspace.segment_scores import FOLD_CLIPS, FOLD_PART, TEST_SCORES, TEST_TRUTH
 from workspace.segment_sets import AnnotatedSegments
 
 NORMAL = "normal"
@@ -73,7 +75,7 @@ def train_and_measure(
     for part in PARTS:
         if not len(samples[part]):
             continue
-        rows = np.isin(segments.samples.video, numbers[part])
+        rows = part_rows(segments, parts, part)
         plain, whole = losses_of(loss, trained.head, samples[part])
         metrics[part] = segment_metrics(
             samples[part].positive,
@@ -133,10 +135,10 @@ def fit_segments(
     if not author.strip():
         raise ConfigurationError("a classifier has an author; say who you are")
     measured = train_and_measure(segments, parts, settings, loss, lambda share: progress("head", share, 1))
-    rows = {part: np.isin(segments.samples.video, part_numbers(segments.videos, parts, part)) for part in PARTS}
+    rows = {part: part_rows(segments, parts, part) for part in PARTS}
     threshold = THRESHOLD if criterion is None else _chosen(segments, measured, rows["validation"], criterion)
     trained_on = [segments.videos.videos[number] for number in part_numbers(segments.videos, parts, "train").tolist()]
-    held_out = rows["validation"] | rows["test"]
+    fold: Part = "validation" if rows["validation"].any() else "test"
     card = {
         **inputs.to_card(),
         "classes": [CLASS],
@@ -147,6 +149,8 @@ def fit_segments(
         "data": _data_told(folder, segments, parts, overlap),
         "clips": [video.name for video in trained_on],
         "contents": [video.content for video in trained_on],
+        FOLD_PART: fold,
+        FOLD_CLIPS: _names(segments, rows[fold]),
         "metrics": {CLASS: _metrics_told(segments, measured, rows["test"], threshold)},
         "parts": {part: metrics.to_card() for part, metrics in measured.metrics.items()},
         "curves": {
@@ -160,15 +164,44 @@ def fit_segments(
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "code": distribution_version("afterwatch"),
         "torch": distribution_version("torch"),
-        "remark": f"{segments.lost} segments left out: an encoder saw nothing there" if segments.lost else "",
+        "remark": _remark(segments, fold, overlap),
     }
     arrays = {
         **prefixed("head", measured.trained.head.to_arrays()),
-        # What a threshold may be chosen on: segments of videos that were not trained on.
-        "fold.scores": measured.probabilities[held_out, None],
-        "fold.truth": segments.samples.positive[held_out, None].astype(np.uint8),
+        # What a threshold may be chosen on: kept apart from the test part, which tells what the chosen one comes to.
+        "fold.scores": measured.probabilities[rows[fold], None],
+        "fold.truth": segments.samples.positive[rows[fold], None].astype(np.uint8),
+        TEST_SCORES: measured.probabilities[rows["test"], None],
+        TEST_TRUTH: segments.samples.positive[rows["test"], None].astype(np.uint8),
     }
     return keep_classifier(workspace, name, card, arrays, author.strip(), measured.trained.seconds_per_epoch)
+
+
+def _names(segments: AnnotatedSegments, rows: NDArray[np.bool_]) -> list[str]:
+    """Video and start of some segments."""
+    numbers, starts = segments.samples.video[rows].tolist(), segments.from_us[rows].tolist()
+    videos = segments.videos.videos
+    return [
+        f"{videos[number].name} from {start / MICROSECONDS:.2f} s"
+        for number, start in zip(numbers, starts, strict=True)
+    ]
+
+
+def _remark(segments: AnnotatedSegments, fold: Part, overlap: float) -> str:
+    remarks = []
+    if segments.lost:
+        remarks.append(f"{segments.lost} segments left out: an encoder saw nothing there")
+    if segments.short:
+        spans = sum(map(len, segments.videos.spans_us))
+        remarks.append(
+            f"{len(segments.short)} of {spans} annotated spans fill {100 * overlap:g} % of no segment, and count as normal: "
+            f"{segments.short[0]}{', …' if len(segments.short) > 1 else ''}"
+        )
+    if fold == "test":
+        remarks.append(
+            "no validation part: a threshold that is chosen later is chosen on the test part, and flatters itself"
+        )
+    return "; ".join(remarks)
 
 
 def _chosen(
@@ -216,6 +249,8 @@ def _data_told(folder: str, segments: AnnotatedSegments, parts: Parts, overlap: 
             "most": int(of_videos.max()),
         },
         "windows_lost": segments.lost,
+        "spans": sum(map(len, videos.spans_us)),
+        "spans_in_no_anomalous_window": len(segments.short),
         "overlap": overlap,
         "split": {part: [videos.videos[number].name for number in part_numbers(videos, parts, part)] for part in PARTS},
         "content": short_hash(

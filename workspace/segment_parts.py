@@ -17,7 +17,7 @@ from infra.errors import ConfigurationError, UnknownNameError
 from models.heads.classifier_samples import check_apart
 from workspace.classifier_fitting import unembedded
 from workspace.clip_sets.base import counted
-from workspace.segment_sets import SegmentVideos
+from workspace.segment_sets import AnnotatedSegments, SegmentVideos
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -125,3 +125,25 @@ def check_parts(videos: SegmentVideos, parts: Parts) -> None:
     samples = unembedded(videos.as_clips(), ())
     for one, other in combinations([held for held in numbers.values() if len(held)], 2):
         check_apart(samples.of(one), samples.of(other))
+
+
+def check_segments(segments: AnnotatedSegments, parts: Parts) -> None:
+    """`check_parts` of the videos that have segments, and of what their annotated spans make of these.
+
+    Raises:
+        ConfigurationError: see `check_parts`, or the training or the test part has no anomalous segment.
+    """
+    check_parts(segments.videos, parts)
+    for part in ("train", "test"):
+        mine = segments.samples.positive[part_rows(segments, parts, part)]
+        if not mine.any():
+            first = f" ({segments.short[0]}, …)" if segments.short else ""
+            raise ConfigurationError(
+                f"none of the {len(mine)} segments of the {part} part is anomalous: what is annotated there is too short to "
+                f"fill the overlap of any{first}; lower --overlap or --frames, or say other parts with --split"
+            )
+
+
+def part_rows(segments: AnnotatedSegments, parts: Parts, part: Part) -> NDArray[np.bool_]:
+    """bool (M,): the segments of a part."""
+    return np.isin(segments.samples.video, part_numbers(segments.videos, parts, part))

@@ -114,6 +114,7 @@ class AnnotatedSegments:
         samples: vectors and truth; `samples.video` numbers `videos`.
         from_us, to_us: int64 (M,), span of each segment within its video.
         lost: windows that were dropped because an encoder saw nothing there.
+        short: annotated spans that lie in no anomalous segment, in words: their segments count as normal.
     """
 
     videos: SegmentVideos
@@ -121,6 +122,7 @@ class AnnotatedSegments:
     from_us: NDArray[np.int64]
     to_us: NDArray[np.int64]
     lost: int
+    short: tuple[str, ...]
 
 
 def read_segment_videos(
@@ -171,6 +173,8 @@ def annotated_segments(
 ) -> AnnotatedSegments:
     """Windows of videos with their truth: a segment is anomalous where at least `overlap` of it lies in annotated spans.
 
+    A span that is too short to make any segment anomalous is told in `short`, and in `left_out` of the videos.
+
     Args:
         videos: as `windows` were made of them.
         windows: of `videos.as_clips()`, or of some of them.
@@ -184,25 +188,43 @@ def annotated_segments(
         raise ConfigurationError(f"the overlap is a share above 0 and at most 1, got {overlap:g}; correct it")
     kept = videos.within(windows.clip_set)
     shares = np.empty(len(windows.clip))
+    short: list[str] = []
+    first = np.searchsorted(windows.clip, np.arange(len(kept) + 1))
     for number, spans in enumerate(kept.spans_us):
-        rows = windows.clip == number
+        rows = slice(first[number], first[number + 1])
         shares[rows] = span_shares(windows.from_us[rows], windows.to_us[rows], spans)
+        anomalous = np.stack([windows.from_us[rows], windows.to_us[rows]], axis=1)[shares[rows] >= overlap]
+        alone = span_shares(spans[:, 0], spans[:, 1], merge_spans(anomalous)) == 0
+        short += [
+            f"{kept.videos[number].name} {begin / MICROSECONDS:g} to {end / MICROSECONDS:g} s"
+            for begin, end in spans[alone].tolist()
+        ]
+    kept = kept.telling(
+        counted(f"annotated spans that fill {100 * overlap:g} % of no segment and count as normal", short)
+    )
     near = np.diff(windows.from_us) <= NEAR * inputs.stride_s * MICROSECONDS
     follows = np.append(False, (np.diff(windows.clip) == 0) & near)
     samples = SegmentSamples(windows.vectors, windows.clip, follows, shares >= overlap)
-    return AnnotatedSegments(kept, samples, windows.from_us, windows.to_us, windows.lost)
+    return AnnotatedSegments(kept, samples, windows.from_us, windows.to_us, windows.lost, tuple(short))
 
 
 def span_shares(from_us: NDArray[np.int64], to_us: NDArray[np.int64], spans: Spans) -> NDArray[np.float64]:
-    """float64 (M,): the share of each segment, int64 (M,) starts and ends, that lies in disjoint spans (S, 2).
+    """float64 (M,): the share of each segment, int64 (M,) starts and ends, that lies in disjoint spans (S, 2) in order.
 
     >>> span_shares(np.array([0, 4]), np.array([4, 8]), np.array([[3, 5], [6, 8]])).tolist()
     [0.25, 0.75]
     """
-    spans = spans.reshape(-1, 2)
-    ends = np.minimum(to_us[:, None], spans[None, :, 1])
-    common = np.maximum(ends - np.maximum(from_us[:, None], spans[None, :, 0]), 0)
-    return np.asarray(common.sum(axis=1) / (to_us - from_us), dtype=np.float64)
+    common = _time_before(to_us, spans) - _time_before(from_us, spans)
+    return np.asarray(common / (to_us - from_us), dtype=np.float64)
+
+
+def _time_before(moments: NDArray[np.int64], spans: Spans) -> NDArray[np.int64]:
+    """int64 (M,): the time of disjoint spans in order, int64 (S, 2), that lies before each moment."""
+    begun = np.searchsorted(spans[:, 0], moments, side="right")
+    whole = np.append(0, np.cumsum(spans[:, 1] - spans[:, 0]))[begun]
+    # The last span that has begun may go on beyond the moment; of none that has, there is nothing to take off.
+    ends = np.append(0, spans[:, 1])[begun]
+    return np.asarray(whole - np.where(begun > 0, np.maximum(ends - moments, 0), 0), dtype=np.int64)
 
 
 def segment_inputs(

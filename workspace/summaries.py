@@ -6,17 +6,19 @@ in which recordings of one camera may overlap.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from infra.errors import ConfigurationError
 from infra.settings import Settings
 from lake.current import current_outputs
 from lake.keys import Place
+from lake.ledger import FINISHED, Ledger, newest
 from lake.schema import LOOK, LOOK_VALUES, TABLES
 from lake.weight_sets import COLUMNS
 from models.summary.scores import Columns, Weights, combine
@@ -26,6 +28,8 @@ from workspace.opened import Workspace
 from workspace.published_summaries import ShownSegment
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MEASURING = ("segment", "score", "retrieve", "classify")
+"""Steps whose segments and events a summary is made of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,21 +98,46 @@ def measured_places(workspace: Workspace) -> list[Place]:
     return sorted({Place(one.campaign, one.camera, one.day) for one in outputs if one.table == "segments"})
 
 
+def measured_files(ledger: Ledger, campaign: str, day: date) -> dict[str, tuple[str, ...]]:
+    """By camera, the files that hold the segments of a campaign's day, and the events that they are ranked with.
+
+    They are those that the newest summary was made of: of a head that has failed since, the events of before are not among
+    them. Where no summary was made of measured segments yet, they are the newest of each step. Files never change: what was
+    read of them holds as long as they are the ones that count. Cameras whose day no night has measured are absent.
+    """
+    rows = ledger.rows("runs").filter((pc.field("campaign") == campaign) & (pc.field("day") == pa.scalar(day)))
+    finished: dict[str, list[dict[str, Any]]] = {}
+    for row in rows.to_pylist():
+        if row["status"] in FINISHED:
+            finished.setdefault(row["camera"], []).append(row)
+    found = {camera: _files_of(finished[camera]) for camera in sorted(finished)}
+    return {camera: files for camera, files in found.items() if any(path.startswith("segments/") for path in files)}
+
+
+def _files_of(finished: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """Files of segments and events of a camera's day, by its runs that came to their end."""
+    measuring = [row for row in finished if row["step"] in MEASURING]
+    summaries = newest([row for row in finished if row["step"] == "summarise"], ("step",), "finished_at")
+    ranked = [row for row in measuring if summaries and row["key"] in summaries[0]["inputs"]]
+    if not any(row["step"] == "segment" for row in ranked):
+        ranked = newest(measuring, ("step", "scope"), "finished_at")
+    paths = {path for row in ranked for path in row["outputs"]}
+    return tuple(sorted(path for path in paths if path.startswith(("segments/", "events/"))))
+
+
 def read_measured(workspace: Workspace, place: Place, files: Collection[str] | None = None) -> MeasuredDay:
-    """The segments and events of a camera's day that count now.
+    """The segments of a camera's day, and the events that they are ranked with.
 
     Args:
         workspace: the site.
         place: which day.
-        files: those of `segments` and `events` that count of it, where the caller knows them already; None: they are
-            looked up in the ledger.
+        files: see `measured_files`, where the caller knows them already; None: they are looked up in the ledger.
 
     Raises:
         ConfigurationError: there are no segments of it.
     """
     if files is None:
-        outputs = current_outputs(workspace.ledger)
-        files = [one.path for one in outputs if Place(one.campaign, one.camera, one.day) == place]
+        files = measured_files(workspace.ledger, place.campaign, place.day).get(place.camera, ())
     paths = {table: [path for path in files if path.startswith(f"{table}/")] for table in ("segments", "events")}
     if not paths["segments"]:
         day = place.day.isoformat()

@@ -26,7 +26,7 @@ class SegmentMetrics:
         accuracy: share told right at the threshold.
         balanced_accuracy: mean of the shares of anomalous and of normal segments told right, which S3 calls AUC.
         auc: area under the ROC curve of the probabilities.
-        precision, recall, f1: of anomalous segments at the threshold.
+        precision, recall, f1: of anomalous segments at the threshold; recall and f1 are undefined where there is none.
         average_precision: of anomalous segments, over all thresholds.
         mean_average_precision: mean of that and of the normal segments' own, whose probability is the rest to 1.
         temporal_iou: time that is both predicted and annotated, over time that is either.
@@ -74,7 +74,8 @@ def segment_metrics(
         frame_auc(positive, scores),
         counts.precision,
         counts.recall,
-        counts.f_beta(1),
+        # Without an anomalous segment a false alarm would make it 0, and silence undefined: it says nothing of either.
+        counts.f_beta(1) if positive.any() else math.nan,
         own,
         (own + other) / 2,
         temporal_iou,

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from infra.errors import ConfigurationError
+from infra.settings import MOST_WEIGHT
 from models.calibration import robust_spread
-from models.heads.neighbours import TimeExclusion, nearest, unit_length
+from models.heads.neighbours import SPARE_CANDIDATES, TimeExclusion, pair_lengths, unit_length
 from models.summary.segments import Segments, Times, overlaps
 
 Column = NDArray[np.float64]
@@ -24,11 +25,13 @@ MOST_DEVIATIONS = 1e9
 """Counted of a score where all normal ones were equal."""
 RAREST = 1e-7
 """Probabilities are kept as 32-bit floats; rarer than this, they cannot be told from certainty."""
+BLOCK_BYTES = 32 * 2**20
+"""Of cosines at once."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """How much each column counts; at least 0, not all 0. Only their proportions matter."""
+    """How much each column counts; 0 to `MOST_WEIGHT`, not all 0. Only their proportions matter."""
 
     anomaly: float = 1.0
     memorability: float = 1.0
@@ -37,8 +40,8 @@ class Weights:
 
     def __post_init__(self) -> None:
         told = {field.name: getattr(self, field.name) for field in fields(self)}
-        if not all(0 <= value < math.inf for value in told.values()) or sum(told.values()) <= 0:
-            raise ConfigurationError(f"weights are finite, at least 0 and not all 0, got {told}")
+        if not all(0 <= value <= MOST_WEIGHT for value in told.values()) or sum(told.values()) <= 0:
+            raise ConfigurationError(f"weights are at least 0, at most {MOST_WEIGHT:,.0f} and not all 0, got {told}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,12 +250,31 @@ def memorability_within(
 def _distinctiveness(
     unit: NDArray[np.float32], normals: NDArray[np.float32], neighbours: int, exclusion: TimeExclusion | None
 ) -> Column:
+    """1 - mean cosine of each row to its nearest normals, float64 (S,), all of length 1 or 0.
+
+    Candidates are found by products in float32, a few more than are needed; their cosines are then computed in float64, so
+    that rounding, which is not the same in blocks of another size, decides nothing.
+    """
     most = len(normals) if exclusion is None else int(exclusion.admissible().min(initial=len(normals)))
-    indices, distances = nearest(unit, normals, min(neighbours, most), exclusion)
-    squares = [(vectors.astype(np.float64) ** 2).sum(axis=1) for vectors in (unit, normals)]
-    # The nearest of vectors of length 1 have the largest cosine: |a - b|² = |a|² + |b|² - 2 a·b.
-    cosines = (squares[0][:, None] + squares[1][indices] - distances**2) / 2
-    return np.asarray(1 - cosines.mean(axis=1))
+    count = min(neighbours, most)
+    width = min(count + SPARE_CANDIDATES, len(normals))
+    squares = [np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64) for vectors in (unit, normals)]
+    column = np.empty(len(unit))
+    step = max(1, BLOCK_BYTES // (4 * len(normals)))
+    for start in range(0, len(unit), step):
+        rows = np.arange(start, min(start + step, len(unit)))
+        cosines = unit[rows] @ normals.T
+        if exclusion is not None:
+            hidden = np.flatnonzero(exclusion.around(rows))
+            near = slice(int(hidden[0]), int(hidden[-1]) + 1)
+            cosines[:, near][exclusion.mask(rows, near)] = -np.inf
+        found = np.argpartition(cosines, -width, axis=1)[:, -width:]
+        lengths = pair_lengths(unit, normals, np.repeat(rows, width), found.ravel()).reshape(found.shape)
+        # Of vectors of length 1, |a - b|² = |a|² + |b|² - 2 a·b.
+        exact = (squares[0][rows, None] + squares[1][found] - lengths**2) / 2
+        exact[np.isneginf(np.take_along_axis(cosines, found, axis=1))] = -np.inf
+        column[rows] = 1 - np.sort(exact, axis=1)[:, -count:].mean(axis=1)
+    return column
 
 
 def _listed(columns: Columns) -> list[Column]:

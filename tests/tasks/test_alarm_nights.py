@@ -21,11 +21,11 @@ from tasks import classify as classifying
 from tasks.classify import classify_day
 from tasks.encoders import load_encoder
 from tasks.forecast import forecast, idle_night
+from tasks.kept_files import Published, published
 from tasks.plan import AlarmPlan, DaySteps, Selection
 from tasks.receipts import Receipt
 from tasks.report import new_report
 from tasks.standing import suspended_alarms
-from tasks.steps import Published, published
 from tests.tasks.alarmed import APPEARANCE, LIVELY, MOTION, flat, head_of, keep, lively, switch_on
 from tests.tasks.conftest import Processed
 from tests.tasks.heads import serve
@@ -97,7 +97,7 @@ def test_a_night_applies_an_alarm_decodes_only_what_it_shows_and_a_second_does_n
     assert sum(report["alarms_by_head"].values()) == report["alarms"]
     for steps in steps_by_day(alarmed):
         folder, told = told_of(alarmed, steps)
-        assert published(alarmed, steps.place) == Published(steps.publish.key)
+        assert published(alarmed, steps.place) == Published(steps.publish.key, steps.summarise.key)
         mine = [event for event in told["events"] if event["head"] == LIVELY]
         assert len(mine) == sum(event["day"] == steps.place.day for event in events)
         assert all((folder / event[name]).stat().st_size > 0 for event in mine for name in ("clip", "keyframe"))
@@ -392,7 +392,9 @@ def test_an_alarm_is_confirmed_dismissed_and_undone_like_an_anomaly(alarmed: Wor
     say_verdict(workspace, find_event(workspace, event.event_id), False, "ann")
     verdict = verdicts_now(workspace, EAST).of(event)
     assert verdict is not None and (verdict.word, verdict.author) == ("dismissed", "ann")
-    assert keys_of(Workspace(alarmed.site.root)) == keys, "a verdict on an alarm fits nothing"
+    now = keys_of(Workspace(alarmed.site.root))
+    changed = {name[2] for name in keys if now[name] != keys[name]}
+    assert (now.keys(), changed) == (keys.keys(), {"publish"}), "it fits nothing; the published figure tells it"
     assert take_verdict_back(workspace, event, "ann")
     assert verdicts_now(workspace).of(event) is None
 

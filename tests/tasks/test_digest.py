@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,15 @@ import pytest
 from afterwatch.workspace_files import make_workspace
 from footage.probe import content_hash
 from infra.settings import SETTINGS_FILE
-from tasks import digest_video
+from tasks import camera_summaries, digest_video
 from tasks.digest import digest_day
 from tasks.receipts import Receipt
-from tests.tasks.nights import EAST, NORTH, TUESDAY, tree
+from tests.tasks.nights import EAST, NORTH, TUESDAY, configure, tree
 from tests.tasks.published_days import CAMPAIGN, DAY, MIDNIGHT, Happening, Piece, publish_by_hand
 from workspace.opened import Workspace
 
 HALL, YARD = "hall", "yard"
+CAMERAS = (HALL, YARD, "gate")
 
 
 @pytest.fixture
@@ -30,8 +32,23 @@ def site(tmp_path: Path) -> Workspace:
     return Workspace(root)
 
 
-def make(workspace: Workspace) -> Receipt:
-    return digest_day(workspace, CAMPAIGN, DAY, 1)
+def make(workspace: Workspace, cameras: tuple[str, ...] = CAMERAS) -> Receipt:
+    return digest_day(workspace, CAMPAIGN, DAY, 1, cameras)
+
+
+def alter(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Let the night have told otherwise in a camera's `summary.json`."""
+    told = told_of(folder)
+    change(told)
+    (folder / "summary.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+def never(*_: object, **__: object) -> None:
+    pytest.fail("nothing is to be decoded")
+
+
+def lost(*_: object, **__: object) -> None:
+    raise OSError(5, "Input/output error")
 
 
 def folder_of(workspace: Workspace) -> Path:
@@ -89,7 +106,6 @@ def test_every_entry_names_its_camera_and_what_it_was_cut_from(site: Workspace) 
     assert told["cameras"] == {
         HALL: {"summary": content_hash(hall / "summary.json"), "key": f"key of {HALL}", "entries": 2}
     }
-    assert told["made"]["summary.mp4"]["of"] == told["key"]
 
 
 def test_chapters_tell_time_camera_and_reason(site: Workspace) -> None:
@@ -192,9 +208,9 @@ def test_a_camera_that_cannot_be_shown_is_left_out_told_and_tried_again(site: Wo
     whole = (yard / "summary.mp4").read_bytes()
     (yard / "summary.mp4").write_bytes(whole[:-9] + b"otherwise")
     (gate / "summary.json").write_text('{"entries": [', encoding="utf-8")
-    for _ in range(2):
+    for rows in (1, 0):
         receipt = make(site)
-        assert (receipt.status, receipt.rows) == ("partial", 1)
+        assert (receipt.status, receipt.rows) == ("partial", rows), "the second time nothing is written"
         assert "camera yard is left out: its summary.mp4 is not the file that was published" in receipt.message
         assert "camera gate is left out: its summary.json cannot be read (JSONDecodeError" in receipt.message
     told = told_of(folder_of(site))
@@ -240,9 +256,6 @@ def test_a_failure_is_told_and_keeps_what_there_was(site: Workspace, monkeypatch
     before = tree(site.site.digests_folder)
     publish_by_hand(site.site, YARD, [Piece(200, 80)])
 
-    def lost(*_: object, **__: object) -> None:
-        raise OSError(5, "Input/output error")
-
     with monkeypatch.context() as patched:
         patched.setattr(digest_video, "decode", lost)
         receipt = make(site)
@@ -250,6 +263,126 @@ def test_a_failure_is_told_and_keeps_what_there_was(site: Workspace, monkeypatch
     assert "Input/output error" in receipt.message
     assert tree(site.site.digests_folder) == before
     assert make(site).status == "done"
+
+
+def test_a_summary_that_cannot_be_read_at_all_is_a_failure_that_is_told(
+    site: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_by_hand(site.site, HALL, [Piece(100, 40)])
+    monkeypatch.setattr(camera_summaries, "content_hash", lost)
+    receipt = make(site)
+    assert (receipt.status, receipt.key, receipt.rows) == ("failed", "", 0)
+    assert "Input/output error" in receipt.message
+
+
+def test_a_camera_left_out_is_no_reason_to_write_the_same_again(
+    site: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_by_hand(site.site, HALL, [Piece(100, 40)])
+    yard = publish_by_hand(site.site, YARD, [Piece(200, 80)])
+    whole = (yard / "summary.mp4").read_bytes()
+    (yard / "summary.mp4").unlink()
+    make(site)
+    files = [*folder_of(site).iterdir()]
+    before = {file: file.stat().st_ino for file in files}
+    with monkeypatch.context() as patched:
+        patched.setattr(digest_video, "decode", never)
+        receipt = make(site)
+    assert (receipt.status, receipt.rows) == ("partial", 0)
+    assert "camera yard is left out: its summary.mp4 is not there any more" in receipt.message
+    assert {file: file.stat().st_ino for file in folder_of(site).iterdir()} == before, "no file is written anew"
+    files[0].write_bytes(b"damaged")
+    assert (make(site).status, make(site).rows) == ("partial", 0)
+    assert files[0].read_bytes() != b"damaged"
+    (yard / "summary.mp4").write_bytes(whole)
+    assert make(site).status == "done"
+    assert seconds_of_day(told_of(folder_of(site))) == [(HALL, 100), (YARD, 200)]
+
+
+def test_what_is_told_otherwise_of_the_same_pictures_encodes_nothing(
+    site: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hall = publish_by_hand(site.site, HALL, [Piece(100, 40), Piece(300, 80)])
+    make(site)
+    before = tree(folder_of(site))
+    alter(hall, lambda told: told["entries"][0].update(truth="confirmed"))
+    with monkeypatch.context() as patched:
+        patched.setattr(digest_video, "decode", never)
+        receipt = make(site)
+    assert (receipt.status, receipt.rows) == ("done", 2)
+    told, after = told_of(folder_of(site)), tree(folder_of(site))
+    assert told["entries"][0]["truth"] == "confirmed"
+    assert told["cameras"][HALL]["summary"] == content_hash(hall / "summary.json") == told["entries"][0]["summary"]
+    assert {name for name in after if after[name] != before[name]} == {"summary.json"}
+    assert make(site).status == "skipped"
+
+
+def test_another_still_makes_another_contact_sheet_and_no_other_video(
+    site: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hall = publish_by_hand(site.site, HALL, [Piece(100, 40), Piece(300, 80)])
+    make(site)
+    before = tree(folder_of(site))
+    shutil.copy(hall / "keyframes" / "1.jpg", hall / "keyframes" / "0.jpg")
+    alter(hall, lambda told: told["entries"][0].update(keyframe_us=1))
+    with monkeypatch.context() as patched:
+        patched.setattr(digest_video, "decode", never)
+        assert make(site).status == "done"
+    after = tree(folder_of(site))
+    assert {name for name in after if after[name] != before[name]} == {"summary.json", "contact.jpg"}
+
+
+@pytest.mark.parametrize("changed", ["reason", "pictures", "rate"])
+def test_a_video_that_would_look_otherwise_is_encoded_again(site: Workspace, changed: str) -> None:
+    hall = publish_by_hand(site.site, HALL, [Piece(100, 40, event="e")], [Happening("e", 101, 103)])
+    make(site)
+    before = content_hash(folder_of(site) / "summary.mp4")
+    if changed == "reason":
+        alter(hall, lambda told: told["events"][0].update(rank=2))
+    elif changed == "pictures":
+        publish_by_hand(site.site, HALL, [Piece(100, 90, event="e")], [Happening("e", 101, 103)])
+    else:
+        settings = "[summary]\ndigest_s = 16.0\nproxy_rate_hz = 2.0\n"
+        (site.site.root / SETTINGS_FILE).write_text(settings, encoding="utf-8")
+        site = Workspace(site.site.root)
+    assert make(site).status == "done"
+    assert content_hash(folder_of(site) / "summary.mp4") != before
+
+
+def test_an_event_is_shown_by_its_own_recording_where_another_overlaps_it(site: Workspace) -> None:
+    pieces = [Piece(100, 40, 0.9), Piece(100, 160, 0.1)]
+    hall = publish_by_hand(site.site, HALL, pieces, [Happening("e", 101, 103)])
+
+    def two_recordings(told: dict[str, Any]) -> None:
+        for entry, recording in zip(told["entries"], ("front", "back"), strict=True):
+            entry["recording_id"] = recording
+        told["events"][0]["recording_id"] = "back"
+
+    alter(hall, two_recordings)
+    (site.site.root / SETTINGS_FILE).write_text("[summary]\ndigest_s = 4.0\n", encoding="utf-8")
+    site = Workspace(site.site.root)
+    make(site)
+    (entry,) = told_of(folder_of(site))["entries"]
+    assert (entry["recording_id"], entry["reason"]) == ("back", "novelty 1")
+
+
+def test_only_cameras_whose_day_counts_are_shown(site: Workspace) -> None:
+    publish_by_hand(site.site, HALL, [Piece(100, 40)])
+    publish_by_hand(site.site, YARD, [Piece(200, 80)])
+    make(site)
+    assert make(site, (YARD,)).status == "done"
+    told = told_of(folder_of(site))
+    assert (seconds_of_day(told), set(told["cameras"]), told["left_out"]) == ([(YARD, 200)], {YARD}, [])
+    assert make(site, ()).status == "done"
+    assert not folder_of(site).exists()
+
+
+def test_a_camera_that_is_skipped_by_now_is_in_no_digest(copied: Workspace) -> None:
+    skipping = configure(copied.site.root, {"cameras": {EAST: {"skip": True}}})
+    receipt = digest_day(skipping, "demo", TUESDAY, 1)
+    assert receipt.status == "done", receipt.message
+    told = told_of(copied.site.digests_folder / "demo" / TUESDAY.isoformat())
+    assert {entry["camera"] for entry in told["entries"]} == set(told["cameras"]) == {NORTH}
 
 
 def test_the_digest_of_a_night_is_cut_from_its_summaries_alone(copied: Workspace) -> None:

@@ -1,8 +1,10 @@
 """The forecast, and a night that has nothing to do."""
 
 import json
+import shutil
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -129,6 +131,45 @@ def test_a_night_with_nothing_else_to_do_makes_digests_of_another_length(copied:
     for day in ("2026-03-02", "2026-03-03"):
         digest = json.loads((shorter.site.digests_folder / "demo" / day / "summary.json").read_text(encoding="utf-8"))
         assert 0 < digest["duration_s"] <= 5
+
+
+def test_an_idle_night_shows_no_camera_that_does_not_count_any_more(copied: Workspace) -> None:
+    idle_night(copied, forecast(copied, EVERYTHING, workers=1), EVERYTHING, new_report())
+    abandoned = copied.site.digests_folder / "demo" / "2026-01-01"
+    shutil.copytree(copied.site.digests_folder / "demo" / TUESDAY.isoformat(), abandoned)
+    skipping = configure(copied.site.root, {"cameras": {EAST: {"skip": True}}})
+    narrow = Selection(day=TUESDAY)
+    idle_night(skipping, forecast(skipping, narrow, workers=1), narrow, new_report())
+    assert _shown(skipping, TUESDAY) == {NORTH}
+    assert _shown(skipping, MONDAY) == {EAST, NORTH}, "the run was not about it"
+    assert abandoned.exists()
+    told = idle_night(skipping, forecast(skipping, EVERYTHING, workers=1), EVERYTHING, new_report())
+    (digests,) = (step for step in told.steps if step["step"] == "digest")
+    assert (told.status, digests["done"], digests["skipped"]) == ("complete", 2, 1)
+    assert _shown(skipping, MONDAY) == {NORTH}
+    assert not abandoned.exists()
+
+
+def _shown(workspace: Workspace, day: date) -> set[str]:
+    """Cameras of a digest."""
+    folder = workspace.site.digests_folder / "demo" / day.isoformat()
+    told = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert set(told["cameras"]) == {entry["camera"] for entry in told["entries"]}
+    return set(told["cameras"])
+
+
+@pytest.mark.parametrize("broken", ["tasks.camera_summaries.content_hash", "tasks.forecast.digests_due"])
+def test_an_idle_night_is_reported_although_its_digests_cannot_be_made(
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def lost(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(broken, lost)
+    told = idle_night(copied, forecast(copied, EVERYTHING, workers=1), EVERYTHING, new_report())
+    assert told.status == "incomplete"
+    assert any("digest" in line and "Input/output error" in line for line in told.attention)
+    assert copied.ledger.rows("runs").to_pylist()[-1]["step"] == "night"
 
 
 def test_an_idle_night_imports_neither_networks_nor_an_orchestrator(copied: Workspace) -> None:

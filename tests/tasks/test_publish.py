@@ -15,19 +15,23 @@ import pytest
 from numpy.typing import NDArray
 
 from footage.decode import decode
+from footage.sheets import draw_caption
 from lake.current import recordings_now
 from lake.keys import Place
-from tasks import embedding, shown_pictures
+from lake.weight_sets import COLUMNS
+from tasks import embedding, publish, segment, shown_pictures
 from tasks.plan import FRAMES_SCOPE, DayPlan
 from tasks.publish import publish_day
+from tasks.receipts import Receipt
 from tasks.score import score_day
 from tasks.segment import segment_day
 from tasks.summarise import summarise_day
 from tests.footage.films import Film, make
 from tests.tasks.conftest import Processed
-from tests.tasks.nights import EAST, TUESDAY, Night, configure, new_site, run, tree
+from tests.tasks.nights import EAST, MONDAY, TUESDAY, Night, configure, new_site, run, tree
 from tests.tasks.planned import plan, steps_of
 from workspace.opened import Workspace
+from workspace.published_summaries import read_summary
 
 Told = dict[str, Any]
 
@@ -188,6 +192,11 @@ def test_recordings_that_overlap_are_published(tmp_path: Path) -> None:
     folder, told = only(workspace)
     assert len({entry["recording_id"] for entry in told["entries"]}) == 2
     assert times_and_end(folder / told["video"])[1] == pytest.approx(told["duration_s"], abs=1e-6)
+    segments = read_summary(workspace.site, Place("demo", "hall", MONDAY)).segments
+    assert [segment.number for segment in segments] == list(range(1, len(segments) + 1))
+    assert [segment.at_s for segment in segments] == sorted(segment.at_s for segment in segments)
+    moments = [segment.taken_at for segment in segments]
+    assert moments != sorted(moments), "the order of the video is not that of time"
 
 
 def test_recordings_of_other_sizes_are_published(tmp_path: Path) -> None:
@@ -375,19 +384,32 @@ def test_what_is_there_and_made_of_the_same_is_kept(copied: Workspace, monkeypat
     assert {Path(name).name for name in changed} == {"summary.json"}, "which names another key"
 
 
-@pytest.mark.parametrize("damage", ["events/*.mp4", "keyframes/*.jpg", "summary.mp4", "contact.jpg"])
-def test_what_is_not_there_as_it_was_written_is_made_again(
-    copied: Workspace, monkeypatch: pytest.MonkeyPatch, damage: str
+@pytest.mark.parametrize(
+    ("damage", "decoded"),
+    [
+        ("events/*.mp4", True),
+        ("keyframes/*-*.jpg", True),
+        ("summary.mp4", True),
+        ("contact.jpg", False),
+        ("segments.jpg", False),
+    ],
+)
+def test_what_is_not_there_as_it_was_written_is_made_again_and_nothing_else(
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch, damage: str, decoded: bool
 ) -> None:
     before = tree(copied.site.published_folder)
     folder = copied.site.published_folder / "demo" / EAST / TUESDAY.isoformat()
     file = sorted(folder.glob(damage))[0]
     file.write_bytes(file.read_bytes()[:-100])
+    together = {file, folder / "summary.json", *folder.glob(f"keyframes/{file.stem}.jpg")}
+    others = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*") if path not in together}
     passes = passes_of(monkeypatch)
-    assert all_again(copied) > 0
-    assert passes
+    decoded_s = all_again(copied)
+    assert bool(passes) == decoded
+    assert (decoded_s > 0) == (file.suffix == ".mp4"), "a still is a moment"
     name = file.relative_to(copied.site.published_folder).as_posix()
     assert tree(copied.site.published_folder)[name] == before[name]
+    assert {path: path.stat().st_mtime_ns for path in others} == others
 
 
 @pytest.mark.parametrize(
@@ -423,8 +445,8 @@ def test_a_publication_that_is_killed_is_whole_and_goes_on(copied: Workspace, mo
         patched.setattr(shown_pictures, "decode", killed)
         assert publish_day(changed, days[place], steps, 1).status == "failed"
     assert passes == 2, "a part was replaced"
-    assert published(changed) == before
     folder = changed.site.published_folder / "demo" / EAST / TUESDAY.isoformat()
+    assert published(changed) == {**before, folder: {**before[folder], "key": ""}}
     for event in before[folder]["events"]:
         assert (folder / event["clip"]).is_file() and (folder / event["keyframe"]).is_file()
     back = configure(copied.site.root, {"summary": {"proxy_width": 128}})
@@ -452,3 +474,144 @@ def test_a_summary_of_recordings_that_are_gone_stays_as_long_as_it_shows_the_sam
         at: {**told, "key": ""} for at, told in before.items()
     }
     assert all((at / told["video"]).is_file() for at, told in after.items())
+
+
+def receipts_of(night: Night, step: str) -> list[Receipt]:
+    return [receipt for receipt in night.receipts if receipt.step == step]
+
+
+def test_a_day_that_was_published_of_what_stood_in_is_published_again(
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = configure(copied.site.root, {"summary": {"segment_s": 1.0}})
+    measure = segment.measure
+
+    def broken(workspace: Workspace, day: DayPlan, *arguments: Any) -> Any:
+        if day.place.day == MONDAY:
+            raise MemoryError
+        return measure(workspace, day, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(segment, "measure", broken)
+        run(changed)
+        receipts = receipts_of(run(Workspace(copied.site.root)), "publish")
+    assert {(item.place.day, item.status) for item in receipts} == {(MONDAY, "failed"), (TUESDAY, "skipped")}
+    folder = changed.site.published_folder / "demo" / EAST / TUESDAY.isoformat()
+    stood_in = published(changed)[folder]
+    assert stood_in["partial"] and stood_in["lacking"] == []
+    night = run(Workspace(copied.site.root))
+    assert {(day, step) for camera, day, step, _ in night.done() if camera == EAST and day == f"{TUESDAY}"} == {
+        (f"{TUESDAY}", step) for step in ("segment", "summarise", "publish")
+    }
+    now = Workspace(copied.site.root)
+    steps = next(item for item in steps_of(now, plan(now)) if item.place == Place("demo", EAST, TUESDAY))
+    told = published(now)[folder]
+    assert (told["versions"]["segment"], told["versions"]["summarise"]) == (steps.segment.key, steps.summarise.key)
+    assert not told["partial"]
+    assert told["entries"] != stood_in["entries"]
+    assert steps.exist
+    assert run(Workspace(copied.site.root)).done() == set()
+
+
+def test_a_publication_that_is_killed_is_not_taken_for_the_one_before(
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tree(copied.site.published_folder)
+    changed = configure(copied.site.root, {"summary": {"proxy_width": 64}})
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publish, "write_told", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(changed)
+    between = tree(copied.site.published_folder)
+    assert any(between[name] != before[name] for name in before if name.endswith("summary.mp4"))
+    night = run(configure(copied.site.root))
+    assert night.failed() == []
+    assert tree(copied.site.published_folder) == before
+
+
+@pytest.mark.parametrize("name", ["summary.mp4", "contact.jpg", "segments.jpg", "keyframes/*.jpg", "events/*.mp4"])
+def test_a_file_that_is_lost_is_made_again_the_next_night(copied: Workspace, name: str) -> None:
+    before = tree(copied.site.published_folder)
+    folder = copied.site.published_folder / "demo" / EAST / TUESDAY.isoformat()
+    sorted(folder.glob(name))[0].unlink()
+    assert {step for *_, step, _ in run(Workspace(copied.site.root)).done()} == {"publish"}
+    assert tree(copied.site.published_folder) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "sheets"),
+    [
+        ({"weights": {"anomaly": 1.0, "memorability": 1.0, "entropy": 1.0, "dynamics": 1.001}}, {"segments.jpg"}),
+        ({"keyframes": 3}, {"contact.jpg", "segments.jpg"}),
+    ],
+    ids=["scores", "cells"],
+)
+def test_other_scores_or_sheets_of_the_same_segments_decode_nothing(
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], sheets: set[str]
+) -> None:
+    changed = configure(copied.site.root, {"summary": {"weights": dict.fromkeys(COLUMNS, 1.0)}})
+    run(changed)
+    before, told = tree(changed.site.published_folder), published(changed)
+    passes = passes_of(monkeypatch)
+    changed = configure(copied.site.root, {"summary": {"weights": dict.fromkeys(COLUMNS, 1.0), **changes}})
+    night = run(changed)
+    assert {step for *_, step, _ in night.done()} == {"publish"} | ({"summarise"} if "weights" in changes else set())
+    spans = {folder: [entry["segment"] for entry in each["entries"]] for folder, each in told.items()}
+    assert {at: [entry["segment"] for entry in each["entries"]] for at, each in published(changed).items()} == spans
+    assert passes == []
+    assert {receipt.decoded_s for receipt in receipts_of(night, "publish")} == {0.0}
+    after = tree(changed.site.published_folder)
+    assert before.keys() == after.keys()
+    assert {Path(name).name for name in before if before[name] != after[name]} - sheets == {"summary.json"}
+    assert published_anew(changed) == after
+
+
+def test_what_is_not_shown_of_a_recording_that_is_gone_is_told_until_it_is_back(tmp_path: Path) -> None:
+    films = {"2026-03-02T08-00-00": Film(count=100), "2026-03-02T09-00-00": Film(count=100, seed=1)}
+    summary = {"budget_s": 500.0, "similarity_limit": 1.0}
+    workspace, _ = recordings(tmp_path / "site", films, {"summary": summary})
+    _, before = only(workspace)
+    assert (before["gone"], before["partial"]) == ([], False)
+    gone = "demo/hall/2026-03-02T09-00-00.mp4"
+    file, away = workspace.site.footage_root / gone, tmp_path / "away.mp4"
+    file.rename(away)
+    assert receipts_of(run(Workspace(workspace.site.root)), "publish")[0].message == ""
+    assert only(workspace)[1] == before, "nothing is decoded, and all is shown"
+
+    configure(workspace.site.root, {"summary": {**summary, "segment_s": 1.0}})
+    for status in ("done", "skipped"):
+        (receipt,) = receipts_of(run(Workspace(workspace.site.root)), "publish")
+        assert receipt.status == status
+        assert "gone" in receipt.message and gone in receipt.message and "put them back" in receipt.message
+    _, told = only(workspace)
+    assert {entry["recording"] for entry in told["entries"]} == {"demo/hall/2026-03-02T08-00-00.mp4"}
+    assert [item["recording"] for item in told["gone"]] == [gone]
+    assert told["partial"]
+
+    away.rename(file)
+    (receipt,) = receipts_of(run(Workspace(workspace.site.root)), "publish")
+    assert (receipt.status, receipt.message) == ("done", "")
+    _, told = only(workspace)
+    assert {entry["recording"] for entry in told["entries"]} == {f"demo/hall/{name}.mp4" for name in films}
+    assert (told["gone"], told["partial"]) == ([], False)
+    assert run(Workspace(workspace.site.root)).done() == set()
+
+
+def test_pictures_after_midnight_bear_the_date_that_is_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    captions: list[str] = []
+
+    def told(picture: Any, caption: str) -> Any:
+        captions.append(caption)
+        return draw_caption(picture, caption)
+
+    monkeypatch.setattr(shown_pictures, "draw_caption", told)
+    changes = {"site": {"time_zone": "Europe/Berlin"}, "summary": {"budget_s": 500.0, "similarity_limit": 1.0}}
+    recordings(tmp_path / "site", {"2026-03-02T22-59-58": Film(count=100)}, changes)
+    assert set(captions) == {
+        *(f"hall  2026-03-02 23:59:{second}" for second in (58, 59)),
+        *(f"hall  2026-03-03 00:00:0{second}" for second in (0, 1)),
+    }

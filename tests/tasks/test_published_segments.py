@@ -17,11 +17,11 @@ from footage.decode import decode
 from footage.sheets import TRUTHS
 from lake.current import recordings_now
 from lake.keys import Place, short_hash
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, made
+from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Said, made
 from tasks.publish import publish_day
 from tasks.shown_segments import read_chosen
 from tasks.summary_steps import standing_segment, standing_summarise
-from tasks.truth import Truth
+from tasks.truth import Truth, truth_of
 from tests.tasks.conftest import Processed
 from tests.tasks.nights import EAST, TUESDAY, table_of, tree
 from tests.tasks.planned import plan, steps_of
@@ -150,17 +150,36 @@ def test_the_figure_shows_what_people_said_and_nothing_is_decoded_for_it(copied:
 
 def test_a_truth_reaches_as_far_as_its_verdict(copied: Workspace) -> None:
     (event, *_) = read_events(copied, EventFilter(camera=EAST, day=TUESDAY))
-    assert Truth(copied, EAST).told([event.recording_id]) == []
+    assert Truth(copied, EAST).told([event.recording_id]) == ()
     label, *_ = say_verdict(copied, event, False, "ann")
     truth = Truth(copied, EAST)
     span = label.recording_id, label.from_us, label.to_us
-    assert truth.told([label.recording_id, "another"]) == [[*span, False]]
-    assert truth.told(["another"]) == []
-    assert truth.of(*span) == "dismissed"
-    assert truth.of(label.recording_id, label.to_us - 1, label.to_us + 1) == "dismissed"
-    assert truth.of(label.recording_id, label.to_us, label.to_us + 1) == ""
-    assert truth.of("another", label.from_us, label.to_us) == ""
-    assert Truth(copied, "another").of(*span) == ""
+    assert truth.told([label.recording_id, "another"]) == (Said(*span, False),)
+    assert truth.told(["another"]) == ()
+    assert Truth(copied, "another").told([label.recording_id]) == ()
+    said = truth.told([label.recording_id])
+    assert truth_of(said, *span) == "dismissed"
+    assert truth_of(said, label.recording_id, label.to_us - 1, label.to_us + 1) == "dismissed"
+    assert truth_of(said, label.recording_id, label.to_us, label.to_us + 1) == ""
+    assert truth_of(said, "another", label.from_us, label.to_us) == ""
+    assert truth_of([*said, Said(*span, True)], *span) == "confirmed"
+
+
+def test_what_is_told_to_be_true_is_what_the_key_was_made_of(copied: Workspace) -> None:
+    day, steps = day_of(copied)
+    shown = {entry["event_id"] for entry in told_of(copied)["entries"] if entry["event_id"]}
+    (event, *_) = (
+        event for event in read_events(copied, EventFilter(camera=EAST, day=TUESDAY)) if event.event_id in shown
+    )
+    shutil.rmtree(folder_of(copied))
+    steps = replace(steps, publish=replace(steps.publish, exists=False))
+    say_verdict(copied, event, True, "ann")
+    assert publish_day(copied, day, steps, 1).status == "done"
+    assert {entry["truth"] for entry in told_of(copied)["entries"]} == {""}, "it was said after that was planned"
+    day, steps = day_of(copied)
+    assert {item.confirmed for item in steps.truth} == {True}
+    assert publish_day(copied, day, steps, 1).status == "done"
+    assert "confirmed" in {entry["truth"] for entry in told_of(copied)["entries"]}
 
 
 def without_keyframes(workspace: Workspace, keep: int) -> None:

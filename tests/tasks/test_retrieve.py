@@ -18,10 +18,10 @@ from models.heads.retrieval import retrieval_head
 from tasks import retrieve as retrieving
 from tasks.camera import step_receipts
 from tasks.heads import KIND
+from tasks.kept_files import Published, published
 from tasks.plan import DaySteps, HeadPlan
 from tasks.receipts import Receipt
 from tasks.retrieve import retrieve_day
-from tasks.steps import Published, published
 from tests.tasks.conftest import Processed
 from tests.tasks.heads import ENCODER, RULE, serve, vectors_of
 from tests.tasks.nights import EAST, HATCH, MONDAY, NORTH, Night, configure, run, say_region, table_of
@@ -104,7 +104,7 @@ def test_events_of_heads_are_published_beside_the_anomalies(copied: Workspace) -
     for steps in steps_by_day(served):
         folder = served.site.published_folder / "demo" / EAST / steps.place.day.isoformat()
         told = json.loads((folder / "summary.json").read_text())
-        assert published(served, steps.place) == Published(steps.publish.key)
+        assert published(served, steps.place) == Published(steps.publish.key, steps.summarise.key)
         mine = [event for event in told["events"] if event["head"] == "busy"]
         assert mine
         assert {event["head"] for event in told["events"]} == {"busy", "novelty"}

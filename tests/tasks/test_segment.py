@@ -1,20 +1,27 @@
 """Segments are what their tables say, whatever is made of them later, and measured from what is embedded."""
 
 import math
+import tracemalloc
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 
 from lake.catalogue import connect, select
 from lake.keys import Place
 from lake.ledger import RunRow
 from lake.schema import LOOK, TABLES
+from lake.store import rows_of
 from lake.vectors import read_embeddings
 from models.calibration import robust_spread
 from tasks import classify as classifying
+from tasks import day_material
+from tasks.day_material import read_material
 from tasks.plan import FRAMES_SCOPE, AlarmPlan, DayPlan, DaySteps, Selection, made, paths_of
 from tasks.segment import measure_day, segment_day
 from tasks.summarise import recordings_of_day, summarise_day
@@ -110,6 +117,70 @@ def test_looks_tell_how_pictures_differ_from_the_usual_one(processed: Processed)
         means.append(mean / np.linalg.norm(mean))
     exact = np.array(means) @ np.array(means).T
     assert np.corrcoef((looks @ looks.T).ravel(), exact.ravel())[0, 1] > 0.9
+
+
+STILL, LEAST = 1.0, 2.0**-10
+"""A value of 16 bits, and the least that can be added to it."""
+
+
+def _past_of(workspace: Workspace, vectors: Sequence[NDArray[np.float16]]) -> tuple[str, ...]:
+    """Files of embeddings of an earlier day, one of each array (N, D)."""
+    files = []
+    for number, own in enumerate(vectors):
+        start, at_us = datetime(2026, 2, 20, number, tzinfo=UTC), np.arange(len(own)) * 10_000
+        columns: dict[str, Any] = {
+            "campaign": "demo",
+            "camera": EAST,
+            "day": start.date(),
+            "recording_id": f"r{number}",
+            "space": "s",
+            "region": "frame",
+            "index": np.arange(len(own)),
+            "from_us": at_us,
+            "to_us": at_us + 10_000,
+            "taken_at": pa.array(at_us + int(start.timestamp() * 1e6)).cast(pa.timestamp("us", tz="UTC")),
+            "digest": "",
+            "vector": own,
+        }
+        files.append(f"embeddings/{number}.parquet")
+        workspace.store.write_table(files[-1], rows_of("embeddings", columns, own.shape[1]))
+    return tuple(files)
+
+
+def test_the_usual_picture_of_a_long_past_is_exact_and_read_a_file_at_a_time(
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day, steps = day_of(copied)
+    today = read_material(copied, day, steps).looks
+    dimension = today.vectors.shape[1]
+    still = np.full((4_000, dimension), STILL + LEAST, dtype=np.float16)
+    past = replace(steps, normals=_past_of(copied, [still] * 10))
+    monkeypatch.setattr(day_material, "MOST_NORMALS", 500)
+    tracemalloc.start()
+    looks = read_material(copied, day, past).looks
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    usual = read_embeddings(copied.store, steps.normals).vectors.mean(axis=0)
+    np.testing.assert_allclose(looks.vectors, today.vectors + usual - np.float32(STILL + LEAST), atol=1e-6)
+    assert not looks.normals.any(), "nothing differs from what is always the same"
+    assert len(looks.normals) == 500
+    assert peak < 10 * still.size * np.dtype(np.float32).itemsize / 2
+
+
+@pytest.mark.parametrize("counts", [(7, 0, 40, 1, 30), (3, 2), (0,), ()])
+def test_pictures_of_the_past_are_spread_evenly_over_its_files(
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch, counts: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(day_material, "MOST_NORMALS", 12)
+    day, steps = day_of(copied)
+    dimension = read_material(copied, day, steps).looks.vectors.shape[1]
+    random = np.random.default_rng(0)
+    files = [random.standard_normal((count, dimension)).astype(np.float16) for count in counts]
+    looks = read_material(copied, day, replace(steps, normals=_past_of(copied, files))).looks
+    whole = np.concatenate([np.empty((0, dimension), np.float16), *files]).astype(np.float32)
+    chosen = np.linspace(0, len(whole) - 1, min(len(whole), 12)).round().astype(np.int64)
+    expected = whole[chosen] - (whole.mean(axis=0) if len(whole) else 0)
+    np.testing.assert_allclose(looks.normals, expected, atol=1e-5)
 
 
 def test_segmenting_again_gives_the_same_bytes(copied: Workspace) -> None:
@@ -275,11 +346,28 @@ def test_without_scores_the_step_fails_and_says_so(copied: Workspace) -> None:
 def test_a_day_of_which_no_picture_could_be_decoded_has_no_segments(copied: Workspace) -> None:
     changed = configure(copied.site.root, {"summary": {"segment_s": 1.0, "cuts": "all"}})
     day, steps = day_of(changed)
-    for product in made(day, FRAMES_SCOPE):
-        changed.store.write_table(product.paths[0], changed.store.read_table(product.paths[0]).slice(0, 0))
+    for product in (product for scope in day.scopes for product in made(day, scope)):
+        _empty(changed, product.paths[0])
+    _empty(changed, steps.score.outputs[0])
     segmented, summarised = segment_day(changed, day, steps), summarise_day(changed, day, steps)
     assert (segmented.status, segmented.rows, segmented.decoded_s) == ("done", 0, 0.0)
     assert (summarised.status, summarised.rows) == ("done", 0)
+
+
+def test_what_was_scored_is_in_segments_that_nothing_stands_for_where_no_picture_is(copied: Workspace) -> None:
+    changed = configure(copied.site.root, {"summary": {"segment_s": 1.0}})
+    day, steps = day_of(changed)
+    for product in made(day, FRAMES_SCOPE):
+        _empty(changed, product.paths[0])
+    rows = measure_day(changed, day, steps).to_pylist()
+    for score in changed.store.read_table(steps.score.outputs[0]).to_pylist():
+        assert any(inside(row, score, "from_us") and row["surprise"] is not None for row in rows)
+    told = {(row["keyframe_us"], row["entropy_bits"], row["motion"], row["entropy"]) for row in rows}
+    assert told == {(None, None, None, 0.0)}
+
+
+def _empty(workspace: Workspace, path: str) -> None:
+    workspace.store.write_table(path, workspace.store.read_table(path).slice(0, 0))
 
 
 def test_days_of_an_older_lake_are_segmented_anew_without_decoding(copied: Workspace, decoded: list[str]) -> None:

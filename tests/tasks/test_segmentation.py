@@ -13,9 +13,11 @@ from footage import cuts
 from footage.decode import decode
 from footage.index import FrameIndex
 from footage.pictures import Picture
+from tasks.segment import measure_day
 from tests.footage.films import Film, make
 from tests.tasks.nights import MONDAY, configure, new_site, run
 from tests.tasks.segmented import day_of, days_of, frames_of, inside, rows_of_day
+from workspace.opened import Workspace
 
 
 def film_of(path: Path, scenes: Sequence[tuple[int, int]], rate: int = 10) -> None:
@@ -89,6 +91,43 @@ def test_cuts_of_a_recording_that_is_gone_are_put_at_sampled_pictures(tmp_path: 
     _, hall = day_of(changed, "hall", MONDAY)
     begins = [segment["from_us"] for segment in rows_of_day(changed, hall) if segment["begins_at"] == "cut"]
     assert begins == [10_000_000, 18_000_000]
+
+
+def test_cuts_stay_where_they_were_after_a_recording_went(tmp_path: Path) -> None:
+    workspace = new_site(tmp_path / "site", changes={"summary": {"cuts": "all"}})
+    path = workspace.site.footage_root / "demo/hall/2026-03-02T08-00-00.mp4"
+    film_of(path, SCENES)
+    run(workspace)
+    _, before = day_of(workspace, "hall", MONDAY)
+    path.unlink()
+    run(workspace)
+    day, steps = day_of(Workspace(workspace.site.root), "hall", MONDAY)
+    assert not any(shard.recording.there for shard in day.shards)
+    assert steps.segment == before.segment
+    kept = workspace.store.read_table(steps.segment.outputs[0])
+    assert [row["from_us"] for row in kept.to_pylist() if row["begins_at"] == "cut"] == [9_300_000, 17_600_000]
+    assert measure_day(workspace, day, steps).equals(kept)
+
+
+def test_what_was_recorded_between_sampled_pictures_is_in_segments(tmp_path: Path) -> None:
+    workspace = new_site(tmp_path / "site", changes={"sampling": {"policy": "every_nth", "n": 80}})
+    path = workspace.site.footage_root / "demo/hall/2026-03-02T08-00-00.mp4"
+    film_of(path, SCENES)
+    assert run(workspace).failed() == []
+    day, steps = day_of(workspace, "hall", MONDAY)
+    frames, segments = frames_of(workspace, day), rows_of_day(workspace, steps)
+    assert [frame["t_us"] for frame in frames] == [0, 8_000_000, 16_000_000]
+    assert [(row["segment"], row["from_us"], row["to_us"]) for row in segments] == [
+        (number, number * 2_000_000, (number + 1) * 2_000_000) for number in range(12)
+    ]
+    for segment in segments:
+        mine = [frame for frame in frames if inside(segment, frame, "t_us")]
+        assert segment["surprise"] is not None, "snippets are embedded between the pictures"
+        assert segment["entropy_bits"] == (pytest.approx(mine[0]["entropy_bits"]) if mine else None)
+        assert mine or (segment["keyframe_us"], segment["motion"], segment["dynamics"]) == (None, None, 0.0)
+    shown = workspace.store.read_table(steps.summarise.outputs[0]).to_pylist()
+    without = {row["segment"] for row in segments if row["keyframe_us"] is None}
+    assert all(row["reason"] != "score" for row in shown if row["segment"] in without)
 
 
 def test_segments_between_changes_are_neither_short_nor_long(tmp_path: Path) -> None:

@@ -192,7 +192,11 @@ def test_metrics_are_scikit_learns(told: list[tuple[bool, int]]) -> None:
             reference.average_precision_score(t, s) for t, s in ((truth, scores), (~truth, 1 - scores.astype(float)))
         ]
         assert found.mean_average_precision == pytest.approx(np.mean(both))
-    else:
+    if not truth.any():
+        assert math.isnan(found.f1) and math.isnan(found.recall), "not 0 for a false alarm: nothing could be found"
+    elif predicted.any():
+        assert found.f1 == pytest.approx(reference.f1_score(truth, predicted))
+    if truth.all() or not truth.any():
         assert math.isnan(found.auc) and math.isnan(found.balanced_accuracy)
         assert found.to_card()["auc"] is None
 
