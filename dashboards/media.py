@@ -14,6 +14,7 @@ from typing import Any
 from infra.errors import LakeError
 from infra.site import Site
 from lake.keys import Place
+from workspace.published_summaries import UNREADABLE
 
 SUMMARY_FILE = "summary.json"
 _JPEG = (b"\xff\xd8", b"\xff\xd9")
@@ -138,7 +139,7 @@ def read_published(site: Site, place: Place) -> Published | None:
             clips={clip.event_id: clip for clip in (_clip(row) for row in told.get("events") or ())},
             versions=dict(told.get("versions") or {}),
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except UNREADABLE as error:
         day = place.day.isoformat()
         raise LakeError(
             f"{folder / SUMMARY_FILE} cannot be read ({type(error).__name__}: {error}); delete the folder {day} and "

@@ -1,7 +1,6 @@
 """What the Summaries page asks of the lake: SQL in, data frames and frozen values out. Moments are UTC."""
 
 from collections.abc import Collection
-from datetime import date
 
 from dashboards.event_rows import RANKED_COLUMNS, Ranked, ranked
 from dashboards.snapshot import LakeReader, records
@@ -57,26 +56,3 @@ def recording_paths(lake: LakeReader, recording_ids: Collection[str]) -> dict[st
         (list(recording_ids),),
     )
     return {row.recording_id: row.path for row in records(rows)}
-
-
-def measured_files(lake: LakeReader, campaign: str, day: date) -> dict[str, tuple[str, ...]]:
-    """By camera, the files that hold the segments and events of a campaign's day that count now.
-
-    Files never change: what was read of them holds as long as they are the ones that count. Cameras whose day no night has
-    measured are absent.
-    """
-    rows = lake.rows(
-        """
-        WITH newest AS (
-            SELECT camera, outputs FROM runs
-            WHERE campaign = ? AND day = ? AND status <> 'failed' AND step IN ('segment', 'score', 'retrieve', 'classify')
-            QUALIFY row_number() OVER (PARTITION BY step, camera, scope ORDER BY finished_at DESC) = 1)
-        SELECT DISTINCT camera, path FROM (SELECT camera, unnest(outputs) AS path FROM newest)
-        WHERE path LIKE 'segments/%' OR path LIKE 'events/%' ORDER BY camera, path""",
-        (campaign, day),
-    )
-    found: dict[str, list[str]] = {}
-    for row in records(rows):
-        found.setdefault(row.camera, []).append(row.path)
-    measured = {camera: any(path.startswith("segments/") for path in paths) for camera, paths in found.items()}
-    return {camera: tuple(paths) for camera, paths in found.items() if measured[camera]}

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,15 @@ from infra.site import Site
 from lake.keys import Place
 from lake.weight_sets import COLUMNS
 from models.summary.selection import Choice
-from workspace.published_summaries import ENTRIES, SCORE, ShownSegment, main_part
+from workspace.published_summaries import (
+    ENTRIES,
+    SCORE,
+    UNREADABLE,
+    ShownSegment,
+    main_part,
+    number_told,
+    shown_segment,
+)
 from workspace.summaries import MeasuredDay, RankedDay, moment_of
 
 PARTS: Mapping[str, str] = {
@@ -88,12 +96,12 @@ def read_digest(site: Site, campaign: str, day: date) -> Digest | None:
             partial=bool(told.get("partial", False)),
             video=str(told.get("video") or ""),
             contact=str(told.get("contact") or ""),
-            duration_s=float(told.get("duration_s") or 0.0),
+            duration_s=number_told(told, "duration_s", least=0.0) or 0.0,
             entries=tuple(_digest_entry(number, row, campaign, day) for number, row in enumerate(told["entries"], 1)),
             left_out=tuple((str(row["camera"]), str(row["reason"])) for row in told.get("left_out") or ()),
             omitted=tuple((str(row["camera"]), str(row["name"])) for row in told.get("omitted") or ()),
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except UNREADABLE as error:
         raise LakeError(
             f"{folder / ENTRIES} cannot be read ({type(error).__name__}: {error}); delete the folder {day.isoformat()} and "
             f'make the digest again with "afterwatch run --campaign {campaign} --day {day.isoformat()}"'
@@ -101,24 +109,7 @@ def read_digest(site: Site, campaign: str, day: date) -> Digest | None:
 
 
 def _digest_entry(number: int, row: Mapping[str, Any], campaign: str, day: date) -> DigestEntry:
-    probability = row.get("probability")
-    segment = ShownSegment(
-        number=number,
-        recording=str(row["recording"]),
-        recording_id=str(row["recording_id"]),
-        from_us=int(row["from_us"]),
-        to_us=int(row["to_us"]),
-        taken_at=datetime.fromisoformat(str(row["taken_at"])),
-        at_s=float(row["at_s"]),
-        score=float(row["score"]),
-        columns={name: float(row[name]) for name in COLUMNS},
-        reason=str(row["reason"]),
-        event_id=str(row.get("event_id") or ""),
-        probability=None if probability is None else float(probability),
-        keyframe=str(row.get("keyframe") or ""),
-        told=dict(row),
-    )
-    return DigestEntry(Place(campaign, str(row["camera"]), day), segment)
+    return DigestEntry(Place(campaign, str(row["camera"]), day), shown_segment(number, row))
 
 
 def why_text(segment: ShownSegment, weights: Mapping[str, float]) -> str:

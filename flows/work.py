@@ -18,6 +18,7 @@ from flows.watch import Progress, Watch, watching
 from infra.errors import NightError
 from tasks.alarms import STEP as CLASSIFY
 from tasks.camera import ShardGroup, best_first, embed_receipts, group_shards, step_receipts
+from tasks.camera_summaries import digests_due
 from tasks.classify import classify
 from tasks.deadline import next_moment
 from tasks.digest import digest_day
@@ -27,7 +28,7 @@ from tasks.heads import STEP as RETRIEVE
 from tasks.inventory import Row
 from tasks.plan import DayPlan, DaySteps, Selection, plan_days
 from tasks.publish import publish
-from tasks.receipts import Receipt, ShardOutcome, record
+from tasks.receipts import Receipt, ShardOutcome, reason_of, record
 from tasks.report import NightReport, close_night, new_report
 from tasks.retrieve import retrieve
 from tasks.score import score
@@ -150,15 +151,21 @@ def _digest(work: Work, chosen: Sequence[DayPlan]) -> None:
 
     The others are looked at here: as a rule they stand, and a task of its own for each would cost more than that.
     """
-    days = sorted({(day.place.campaign, day.place.day) for day in chosen})
+    try:
+        due = digests_due(work.workspace, [day.place for day in chosen])
+    except OSError as error:  # the night is to be reported all the same; the next one makes the digests
+        work.report.failures.setdefault(f"digests: {reason_of(error)}")
+        return
     new = {(done.place.campaign, done.place.day) for done in work.receipts if (done.step, done.status) == PUBLISHED}
     futures = [
-        (campaign, day, digest.submit(work.root, campaign, day, work.threads))
-        for campaign, day in days
+        (campaign, day, digest.submit(work.root, campaign, day, work.threads, cameras))
+        for (campaign, day), cameras in due.items()
         if (campaign, day) in new
     ]
     work.enter(
-        digest_day(work.workspace, campaign, day, work.threads) for campaign, day in days if (campaign, day) not in new
+        digest_day(work.workspace, campaign, day, work.threads, cameras)
+        for (campaign, day), cameras in due.items()
+        if (campaign, day) not in new
     )
     for campaign, day, future in futures:
         work.enter(work.result(future, f"digest {campaign} · {day.isoformat()}") or [])

@@ -17,6 +17,8 @@ from infra.errors import ConfigurationError, UnknownNameError
 from infra.table import NAME, Hz, Seconds, Table
 
 SETTINGS_FILE = "afterwatch.toml"
+MOST_WEIGHT = 1e6
+"""Largest weight of a summary's score: sums of weights stay far from where floats end."""
 LINEAR_PROJECTIONS = ("none", "pca", "gaussian", "sparse")
 """Projections that need no training; any other name is that of a trained one."""
 
@@ -176,12 +178,12 @@ class NoveltyTable(Table):
 
 
 class WeightsOfScores(Table):
-    """How much each score of a segment counts in the summary."""
+    """How much each score of a segment counts in the summary; only their proportions matter."""
 
-    anomaly: Annotated[float, Field(ge=0)] = 1.0
-    memorability: Annotated[float, Field(ge=0)] = 0.3
-    entropy: Annotated[float, Field(ge=0)] = 0.1
-    dynamics: Annotated[float, Field(ge=0)] = 0.3
+    anomaly: Annotated[float, Field(ge=0, le=MOST_WEIGHT)] = 1.0
+    memorability: Annotated[float, Field(ge=0, le=MOST_WEIGHT)] = 0.3
+    entropy: Annotated[float, Field(ge=0, le=MOST_WEIGHT)] = 0.1
+    dynamics: Annotated[float, Field(ge=0, le=MOST_WEIGHT)] = 0.3
 
     @model_validator(mode="after")
     def _some(self) -> "WeightsOfScores":

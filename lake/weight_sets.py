@@ -57,7 +57,9 @@ class WeightSet:
             )
         weights = self.weights
         if not all(0 <= value <= MOST_WEIGHT for value in weights.values()) or sum(weights.values()) <= 0:
-            raise ConfigurationError(f"weights are at least 0, at most {MOST_WEIGHT:,.0f} and not all 0, got {weights}")
+            raise ConfigurationError(
+                f"weights are finite, at least 0, at most {MOST_WEIGHT:,.0f} and not all 0, got {weights}"
+            )
         if not self.author.strip():
             raise ConfigurationError("a weight set has an author; say who you are")
 

@@ -9,12 +9,12 @@ from dashboards.app_pages.judging import said_of
 from dashboards.app_pages.shared import Workspace, published_day, settings_changed_ns
 from dashboards.event_rows import Ranked
 from dashboards.media import Published, day_folder
-from dashboards.summary_queries import day_events, measured_files
+from dashboards.summary_queries import day_events
 from infra.errors import AfterwatchError, ConfigurationError
 from lake.keys import Place
 from workspace.opened import Workspace as Opened
 from workspace.published_summaries import ShownSegment, ShownSummary, read_summary
-from workspace.summaries import MeasuredDay, read_measured
+from workspace.summaries import MeasuredDay, measured_files, read_measured
 from workspace.verdicts import verdicts_now
 
 MOST_CAMERAS = 256
@@ -69,19 +69,17 @@ def camera_day(shown: Workspace, place: Place) -> CameraDay:
     return CameraDay(place, summary, problem or told, media or Published(day_folder(shown.site, place)))
 
 
-def measured_days(
-    shown: Workspace, work: Opened, places: Sequence[Place]
-) -> tuple[dict[Place, MeasuredDay], list[str]]:
+def measured_days(work: Opened, places: Sequence[Place]) -> tuple[dict[Place, MeasuredDay], list[str]]:
     """The measured segments of camera days, and what is wrong with those that cannot be read.
 
     Days that no night has measured are absent.
 
     Args:
-        shown, work: the workspace.
+        work: the workspace.
         places: at least one, all of one campaign and day.
     """
     root, found, problems = str(work.site.root), {}, []
-    files = measured_files(shown.lake, places[0].campaign, places[0].day)
+    files = measured_files(work.ledger, places[0].campaign, places[0].day)
     with st.spinner("Reading the segments…"):
         for place in places:
             if place.camera not in files:

@@ -61,7 +61,8 @@ def show_package(shown: Workspace, work: Opened) -> None:
         if there and made is not None:
             st.download_button(
                 f"Download {made.told}",
-                data=made.path.read_bytes(),
+                # Read when it is downloaded: a page is drawn anew with every tick.
+                data=made.path.read_bytes,
                 file_name=f"{made.path.name.split('-', 1)[1]}",
                 mime="application/zip",
                 icon=":material/download:",

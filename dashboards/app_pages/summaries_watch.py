@@ -148,13 +148,13 @@ def _why(shown: Workspace, day: CameraDay, context: Context, one: ShownSegment) 
 
 def _values(one: ShownSegment) -> None:
     lines = [
-        f":gray[{words}] &ensp; {form.format(float(one.told[name]))}"
+        f":gray[{words}] &ensp; {form.format(one.told[name])}"
         for name, (words, form) in RAW.items()
         if one.told.get(name) is not None
     ]
     if one.probability is not None:
         lines.insert(0, f":gray[probability] &ensp; {one.probability:.4g}")
-    if one.told.get("begins_at") in BEGINS:
+    if str(one.told.get("begins_at")) in BEGINS:
         lines.append(f":gray[begins at] &ensp; {BEGINS[str(one.told['begins_at'])]}")
     lines += [
         f":gray[recording] &ensp; `{one.recording}`",
@@ -184,7 +184,7 @@ def _link(shown: Workspace, place: Place, context: Context, one: ShownSegment) -
 
 
 def _timeline(shown: Workspace, work: Opened, day: CameraDay, context: Context, one: ShownSegment) -> None:
-    found, problems = measured_days(shown, work, [day.place])
+    found, problems = measured_days(work, [day.place])
     for problem in problems:
         st.warning(problem, icon=":material/broken_image:")
     marks = [(segment, "score" if segment.reason == SCORE else "event") for segment in day.segments]

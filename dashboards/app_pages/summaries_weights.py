@@ -59,7 +59,7 @@ class Data:
 def show_weights(shown: Workspace, work: Opened, places: Sequence[Place], who: str) -> None:
     """The sliders, and what they change in the summaries of camera days of one campaign and day."""
     show_job(shown, places)
-    measured, problems = measured_days(shown, work, places)
+    measured, problems = measured_days(work, places)
     for problem in problems:
         st.warning(problem, icon=":material/broken_image:")
     if not measured:
@@ -86,6 +86,9 @@ def show_weights(shown: Workspace, work: Opened, places: Sequence[Place], who: s
     sets = {one.label: one for name in sorted(saved) for one in reversed(saved[name])}
     base = _base(shown, work, in_use, sets)
     published = {place: camera_day(shown, place) for place in places}
+    for day in published.values():
+        if day.problem:
+            st.warning(day.problem, icon=":material/broken_image:")
     st.fragment(_panel)(Data(shown, work, places, measured, published, base, in_use, sets), who)
 
 

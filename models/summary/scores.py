@@ -41,7 +41,9 @@ class Weights:
     def __post_init__(self) -> None:
         told = {field.name: getattr(self, field.name) for field in fields(self)}
         if not all(0 <= value <= MOST_WEIGHT for value in told.values()) or sum(told.values()) <= 0:
-            raise ConfigurationError(f"weights are at least 0, at most {MOST_WEIGHT:,.0f} and not all 0, got {told}")
+            raise ConfigurationError(
+                f"weights are finite, at least 0, at most {MOST_WEIGHT:,.0f} and not all 0, got {told}"
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -134,7 +134,7 @@ def test_every_segment_is_told_with_its_reason(call: Call) -> None:
     assert told["entries"][0]["recording_id"] == EAST_ID
     out = call("show", DAY).out
     assert "event novelty 1 (novelty-1)" in out and "its score, 91% of it anomaly" in out
-    assert "no room for novelty 2" in out and "summary.mp4" in out
+    assert "not shown: novelty 2" in out and "summary.mp4" in out
     assert all(begins(number) in out for number, _ in SHOWN)
 
 

@@ -408,11 +408,21 @@ def test_ticked_segments_become_a_package(site: Workspace, monkeypatch: pytest.M
     for key in cards(app)[:2]:
         app.checkbox(key=f"summaries_tick_story_{key}").check().run()
     assert "2 segments ticked" in words(app)
+    offered: list[Any] = []
+    download_button = st.download_button
+
+    def offer(*args: Any, **told: Any) -> bool:
+        offered.append(told["data"])
+        return download_button(*args, **told)
+
+    monkeypatch.setattr(st, "download_button", offer)
     press(app, "make")
     assert "Not made" not in words(app), words(app)
     (button,) = app.get("download_button")
     assert button.proto.label.startswith("Download ")
     (package,) = (site.site.state_folder / "packages").glob("*.zip")
+    assert callable(offered[-1]), "the package is read when it is downloaded, not whenever the page is drawn"
+    assert offered[-1]() == package.read_bytes()
     with zipfile.ZipFile(io.BytesIO(package.read_bytes())) as archive:
         manifest = json.loads(archive.read("manifest.json"))
         assert {name.split("/")[0] for name in archive.namelist()} >= {
@@ -490,6 +500,28 @@ def test_a_summary_that_cannot_be_read_is_told(site: Workspace) -> None:
     app = page()
     assert "cannot be read" in words(app)
     assert set(app.dataframe[0].value["camera"]) == {OTHER}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"weights": {"label": "x", "values": {"speed": 1.0}}}, "weights are those of anomaly"),
+        ({"surprise": "boo"}, "surprise is a number, got 'boo'"),
+        ({"score": float("nan"), "anomaly": float("nan")}, "score is finite"),
+    ],
+    ids=["weights of another name", "text for a number", "nan"],
+)
+def test_a_summary_that_is_not_quite_right_is_told_in_every_view(
+    site: Workspace, wrong: dict[str, Any], told: str
+) -> None:
+    file = site.day_folder() / "summary.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["entries"] = [entry | wrong for entry in content["entries"]]
+    file.write_text(json.dumps(content | wrong), encoding="utf-8")
+    for app in (page(camera=CAMERA), page(), weights_page(camera=CAMERA)):
+        text = words(app).replace("\\", "")
+        assert "cannot be read" in text and told in text
+        assert f"--camera {CAMERA} --day {DAY}" in text
 
 
 def test_a_weight_set_written_by_hand_is_told(site: Workspace) -> None:

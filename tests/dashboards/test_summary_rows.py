@@ -1,9 +1,11 @@
 """What the Summaries page draws and asks: thinned curves, small bars, reasons in words, files that count, digests."""
 
 import json
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from dashboards.clock import Clock
 from dashboards.jobs import day_command
 from dashboards.summary_charts import DayLine, bars_html, legend_html, nines, summary_timeline, thinned
-from dashboards.summary_queries import day_events, keyframes, measured_files, recording_paths
+from dashboards.summary_queries import day_events, keyframes, recording_paths
 from dashboards.summary_rows import chosen_segments, day_line, numbered, read_digest, spans_of, why_text
 from infra.errors import LakeError
 from lake.keys import Place
@@ -25,7 +27,9 @@ from models.summary.scores import combine
 from tests.dashboards.measured_site import DARK, PLACES, SEGMENT_S, SETTINGS, chosen_by, measured, measured_night
 from tests.dashboards.small_site import CAMERA, CAMPAIGN, DAY, NIGHT, OTHER, RUN, Workspace, at
 from tests.dashboards.test_dashboard_queries import reader
+from workspace.opened import Workspace as Opened
 from workspace.published_summaries import ShownSegment, read_summary
+from workspace.summaries import measured_files, read_measured
 
 __all__ = ["measured", "measured_night"]  # fixtures
 
@@ -193,8 +197,8 @@ def test_events_of_a_day_come_in_order_of_time(measured: Workspace) -> None:
 
 
 def test_files_that_count_change_with_what_a_night_writes(measured: Workspace) -> None:
-    lake = reader(measured)
-    before = measured_files(lake, CAMPAIGN, DAY)
+    ledger = measured.ledger
+    before = measured_files(ledger, CAMPAIGN, DAY)
     assert set(before) == {CAMERA, OTHER}
     assert before[CAMERA] == (f"events/{GATE.folder}/score.parquet", f"segments/{GATE.folder}/measured.parquet")
     later, again = NIGHT + timedelta(hours=1), f"segments/{GATE.folder}/zz-again.parquet"
@@ -203,9 +207,9 @@ def test_files_that_count_change_with_what_a_night_writes(measured: Workspace) -
         RUN, "segment", CAMPAIGN, CAMERA, DAY, "", "f", "failed", later, later, outputs=("segments/no.parquet",)
     )
     measured.ledger.record([failed])
-    assert measured_files(lake, CAMPAIGN, DAY) == before
+    assert measured_files(ledger, CAMPAIGN, DAY) == before
     measured.ledger.record([replace(failed, status="done", outputs=(again,))])
-    after = measured_files(lake, CAMPAIGN, DAY)
+    after = measured_files(ledger, CAMPAIGN, DAY)
     assert after[OTHER] == before[OTHER]
     assert after[CAMERA] == (f"events/{GATE.folder}/score.parquet", again)
 
@@ -215,7 +219,38 @@ def test_segments_of_older_nights_are_no_measured_ones(full_site: Workspace) -> 
         RUN, "summarise", CAMPAIGN, CAMERA, DAY, "", "k", "done", NIGHT, NIGHT, outputs=("segments/old.parquet",)
     )
     full_site.ledger.record([old])
-    assert measured_files(reader(full_site), CAMPAIGN, DAY) == {}
+    assert measured_files(full_site.ledger, CAMPAIGN, DAY) == {}
+
+
+def test_what_is_ranked_is_what_the_newest_summary_was_made_of(measured: Workspace) -> None:
+    ledger = measured.ledger
+    before = measured_files(ledger, CAMPAIGN, DAY)
+    events, segments = before[CAMERA]
+    found = f"events/{GATE.folder}/opening.parquet"
+    measured.store.write_bytes(found, measured.store.read_bytes(events))
+
+    def enter(step: str, key: str, hour: int, status: str = "done", **told: Any) -> None:
+        moment = NIGHT + timedelta(hours=hour)
+        ledger.record(
+            [RunRow(RUN, step, CAMPAIGN, CAMERA, DAY, told.pop("scope", ""), key, status, moment, moment, **told)]
+        )
+
+    enter("segment", "seg", 1, outputs=(segments,))
+    enter("score", "score", 1, scope="novelty", outputs=(events,))
+    enter("retrieve", "old", 1, scope="opening", outputs=(found,))
+    enter("summarise", "with", 1, inputs=("seg", "score", "old"))
+    assert measured_files(ledger, CAMPAIGN, DAY)[CAMERA] == tuple(sorted((events, found, segments)))
+    events_with = len(read_measured(Opened(measured.root), GATE).events)
+
+    enter("retrieve", "new", 2, "failed", scope="opening")
+    enter("summarise", "without", 2, inputs=("seg", "score"))
+    assert measured_files(ledger, CAMPAIGN, DAY) == {**before, CAMERA: (events, segments)}
+    assert len(read_measured(Opened(measured.root), GATE).events) == events_with // 2
+
+    enter("summarise", "full", 3, "failed", inputs=("seg", "score", "new"))
+    assert measured_files(ledger, CAMPAIGN, DAY)[CAMERA] == (events, segments), "a summary that failed says nothing"
+    enter("summarise", "with", 4, "skipped", inputs=("seg", "score", "old"))
+    assert found in measured_files(ledger, CAMPAIGN, DAY)[CAMERA]
 
 
 # The digest, and the job.
@@ -245,6 +280,71 @@ def test_a_digest_that_cannot_be_read_is_told_with_its_remedy(measured: Workspac
     file.write_text(content, encoding="utf-8")
     with pytest.raises(LakeError, match="make the digest again with"):
         read_digest(measured.site, CAMPAIGN, DAY)
+
+
+def in_first(**wrong: Any) -> Callable[[dict[str, Any]], None]:
+    """Make a file's first entry say something else."""
+    return lambda told: told["entries"][0].update(wrong)
+
+
+NOT_QUITE_RIGHT: dict[str, Callable[[dict[str, Any]], None]] = {
+    "text for a number": in_first(score="0.5"),
+    "truth for a number": in_first(anomaly=True),
+    "a score above 1": in_first(score=1.5),
+    "a column that is nan": in_first(entropy=float("nan")),
+    "a probability below 0": in_first(probability=-0.1),
+    "text for a raw value": in_first(surprise="boo"),
+    "a raw value that is nan": in_first(motion=float("nan")),
+    "a place before the video": in_first(at_s=-4.0),
+    "a number beyond floats": in_first(at_s=10**400),
+    "a segment that ends before it begins": in_first(from_us=5, to_us=4),
+    "a part of a microsecond": in_first(from_us=0.5),
+    "text for a picture's time": in_first(keyframe_us="soon"),
+    "a time without a zone": in_first(taken_at="2026-03-02T08:00:00"),
+    "a time of no calendar": in_first(taken_at="9999-12-31T23:59:59+00:00"),
+    "a length that is infinite": lambda told: told.update(duration_s=float("inf")),
+}
+
+
+@pytest.mark.parametrize("wrong", NOT_QUITE_RIGHT.values(), ids=NOT_QUITE_RIGHT)
+def test_a_file_that_is_not_quite_right_is_told_with_its_remedy(
+    measured: Workspace, wrong: Callable[[dict[str, Any]], None]
+) -> None:
+    summary = measured.day_folder() / "summary.json"
+    digest = measured.site.digests_folder / CAMPAIGN / DAY.isoformat() / "summary.json"
+    for file in (summary, digest):
+        told = json.loads(file.read_text(encoding="utf-8"))
+        wrong(told)
+        file.write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(LakeError, match="publish it again with"):
+        read_summary(measured.site, GATE)
+    with pytest.raises(LakeError, match="make the digest again with"):
+        read_digest(measured.site, CAMPAIGN, DAY)
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        ({"speed": 1.0}, "weights are those of anomaly, memorability, entropy, dynamics, got {'speed': 1.0}"),
+        ({"anomaly": 1.0}, "got {'anomaly': 1.0}"),
+        (dict.fromkeys(COLUMNS, 0.0), "not all 0"),
+        ({**asdict(SETTINGS), "anomaly": 1.7e308}, "at most 1,000,000"),
+        ({**asdict(SETTINGS), "entropy": "much"}, "entropy is a number"),
+        ([1.0], r"got \[1.0\]"),
+    ],
+)
+def test_a_summary_by_weights_that_are_none_is_told(measured: Workspace, values: Any, rule: str) -> None:
+    file = measured.day_folder() / "summary.json"
+    told = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps(told | {"weights": {"label": "x", "values": values}}), encoding="utf-8")
+    with pytest.raises(LakeError, match=rule):
+        read_summary(measured.site, GATE)
+
+
+def test_what_is_nested_too_deep_is_told(measured: Workspace) -> None:
+    (measured.day_folder() / "summary.json").write_text("[" * 200_000, encoding="utf-8")
+    with pytest.raises(LakeError, match="publish it again with"):
+        read_summary(measured.site, GATE)
 
 
 def test_a_day_is_published_for_one_camera_or_for_all(measured: Workspace) -> None:

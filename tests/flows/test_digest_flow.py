@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.command import afterwatch
+from tests.footage.films import Film, make
 from tests.tasks.nights import EAST, configure, new_site, run
 from workspace.opened import Workspace
 
@@ -44,3 +45,23 @@ def test_a_night_writes_the_digests_of_what_it_published(tmp_path: Path, small_f
     now = digests_of(site)
     assert now["2026-03-02"] != written["2026-03-02"]
     assert now["2026-03-03"] == written["2026-03-03"]
+
+
+def test_a_night_shows_recordings_where_they_count_now(tmp_path: Path) -> None:
+    workspace = new_site(tmp_path / "site")
+    site, footage = workspace.site.root, workspace.site.footage_root / "demo"
+    for seed, (camera, name) in enumerate((("hall", "2026-03-02T23-59-40"), ("gate", "2026-03-03T08-00-00"))):
+        (footage / camera).mkdir(parents=True)
+        make(footage / camera / f"{name}.mp4", Film(count=200, seed=seed))
+    run(Workspace(site))
+    assert {day: set(told["cameras"]) for day, told in digests_of(site).items()} == {
+        "2026-03-02": {"hall"},
+        "2026-03-03": {"gate"},
+    }
+
+    (footage / "gate").rename(footage / "yard")
+    configure(site, {"cameras": {"hall": {"clock_offset_s": 60.0}}})
+    done = afterwatch("run", "--site", site, "--json")
+    assert done.code == 0, done.err
+    assert {day: set(told["cameras"]) for day, told in digests_of(site).items()} == {"2026-03-03": {"hall", "yard"}}
+    assert rows_of(site, done.json["run"]) == {("demo", "2026-03-02"): "done", ("demo", "2026-03-03"): "done"}

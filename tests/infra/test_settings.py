@@ -130,6 +130,7 @@ def test_an_unknown_key_is_refused_with_the_one_that_was_meant(file: Path, text:
         ("[novelty]\ndetector = 'magnitude'\nprojection = 'pca'", "magnitude.*goes with projection"),
         ("[summary]\nsimilarity_limit = 1.1", "similarity_limit"),
         ("[summary.weights]\nanomaly = 0\nmemorability = 0\nentropy = 0\ndynamics = 0", "at least one weight"),
+        ("[summary.weights]\ndynamics = 1.7e308", r"summary\.weights\.dynamics: .*less than or equal to 1000000"),
         ("[cluster]\nretries = -1", "retries"),
         ("[site]\ntime_zone = 'Europe/Wien'", 'unknown time zone "Europe/Wien"'),
         ("[site]\ntime_zone = 'Europe/Viena'", 'did you mean "Europe/Vienna"'),

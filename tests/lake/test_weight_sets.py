@@ -3,14 +3,17 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from infra.errors import ConfigurationError, LakeError, UnknownNameError
+from infra.settings import MOST_WEIGHT
 from lake.catalogue import connect, select
 from lake.ledger import Ledger, Statement
 from lake.promotions import promote
 from lake.store import Store
 from lake.weight_sets import (
+    COLUMNS,
     EVERY_CAMERA,
     KIND,
     SERVED,
@@ -21,6 +24,7 @@ from lake.weight_sets import (
     weight_set_in_use,
     weight_sets,
 )
+from models.summary.scores import Columns, Weights, combine
 
 QUIET = {"anomaly": 1.0, "memorability": 0.5, "entropy": 0.0, "dynamics": 0.0}
 BUSY = {"anomaly": 1.0, "memorability": 0.0, "entropy": 0.0, "dynamics": 2.0}
@@ -112,7 +116,7 @@ def test_a_name_that_is_none_is_refused(ledger: Ledger, name: str) -> None:
     assert ledger.rows(TABLE).num_rows == 0
 
 
-@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf"), 1.7e308, 1_000_001.0])
 def test_weights_out_of_range_are_refused(ledger: Ledger, value: float) -> None:
     with pytest.raises(ConfigurationError, match="at least 0"):
         save_weight_set(ledger, "busy", **{**BUSY, "entropy": value}, author="ann")
@@ -121,6 +125,16 @@ def test_weights_out_of_range_are_refused(ledger: Ledger, value: float) -> None:
     with pytest.raises(ConfigurationError, match="author"):
         save_weight_set(ledger, "busy", **BUSY, author="")
     assert ledger.rows(TABLE).num_rows == 0
+
+
+def test_the_largest_weights_still_tell_segments_apart(ledger: Ledger) -> None:
+    most = dict.fromkeys(BUSY, MOST_WEIGHT)
+    saved = save_weight_set(ledger, "loud", **most, author="ann")
+    ramp = np.linspace(0.0, 1.0, 5)
+    np.testing.assert_allclose(combine(Columns(ramp, ramp, ramp, ramp), Weights(**saved.weights)), ramp)
+    for column in COLUMNS:
+        with pytest.raises(ConfigurationError, match="at most 1,000,000"):
+            Weights(**{**most, column: 1.7e308})
 
 
 @pytest.mark.parametrize("value", [None, "busy", {"anomaly": 1.0}, {**BUSY, "dynamics": -1}, {**BUSY, "more": 1.0}])
