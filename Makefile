@@ -10,9 +10,9 @@ DEMO   ?= demo-site
 WAITING := tests/e2e tests/dashboards tests/commands tests/benchmarks
 OTHERS  := tests $(addprefix --ignore=,$(WAITING))
 
-# Bytecode is kept, inside the environment: nights and tests start many processes, and each would compile all it imports.
+# Bytecode is kept, beside the environment: nights and tests start many processes, and each would compile all it imports.
 export PYTHONDONTWRITEBYTECODE :=
-export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/pycache
+export PYTHONPYCACHEPREFIX := $(abspath .uv)/pycache
 
 .PHONY: demo test check format lock bench clean help
 

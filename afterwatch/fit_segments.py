@@ -192,9 +192,9 @@ def _tell(fitted: "FittedClassifier", embedding_s: float) -> None:
     card = fitted.card
     data = card["data"]
     clips = ", ".join(f"{some} {label}" for label, some in data["clips"].items())
-    rate = "" if card["frame_rate_hz"] is None else f", frame encoders at {card['frame_rate_hz']:g} Hz"
+    rate = "" if card["frame_rate_hz"] is None else f"frame encoders at {card['frame_rate_hz']:g} Hz; "
     typer.echo(
-        f"{clips}: {data['windows']} segments of {card['window_s']:g} s{rate}, {data['windows_anomalous']} of them anomalous; "
+        f"{clips}: {data['windows']} segments of {card['window_s']:g} s, {data['windows_anomalous']} of them anomalous; {rate}"
         f"embedded in {duration(embedding_s)}, then {fitted.seconds_per_epoch:.2f} s an epoch, {card['epochs']} epochs"
     )
     if data["left_out"]:

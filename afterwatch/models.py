@@ -83,6 +83,7 @@ def show(
     from infra.errors import LakeError, UnknownNameError
     from workspace.classifiers import KIND, FoundClassifier
     from workspace.opened import Workspace
+    from workspace.segment_scores import fold_part
     from workspace.serving import model_named
 
     workspace = Workspace(site)
@@ -103,7 +104,8 @@ def show(
         try:
             found = FoundClassifier(name, chosen, card)
             told["classes"] = _swept(workspace, found)
-            told["test"] = {class_name: _tested(workspace, found, class_name) for class_name in found.classes}
+            if fold_part(card) is not None:
+                told["test"] = {class_name: _tested(workspace, found, class_name) for class_name in found.classes}
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise LakeError(f"classifier {name} {chosen} is damaged ({error!r}); fit it again") from None
     if as_json:
@@ -113,7 +115,7 @@ def show(
     typer.echo(f"{model.kind} {name} {chosen}, one of {len(model.versions)}; {serves}")
     print_table(("", ""), [(key, _brief(value)) for key, value in card.items() if key not in LONG])
     for class_name, rows in told.get("classes", {}).items():
-        _tell_class(card, class_name, rows, told["test"][class_name])
+        _tell_class(card, class_name, rows, told.get("test", {}).get(class_name))
 
 
 def promote(
@@ -231,9 +233,9 @@ def _tested(workspace: Any, found: "FoundClassifier", class_name: str) -> dict[s
     """What the threshold of a segment classifier comes to on its test part; None of any other classifier."""
     from workspace.classifier_fitting import confusion_told
     from workspace.classifiers import threshold_of
-    from workspace.segment_scores import tested_sweep
+    from workspace.segment_scores import sweep_on_test
 
-    swept = tested_sweep(workspace, found, class_name)
+    swept = sweep_on_test(workspace, found, class_name)
     if swept is None:
         return None
     threshold = threshold_of(workspace, found, class_name).threshold

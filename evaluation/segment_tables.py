@@ -52,6 +52,7 @@ def to_json(report: SegmentReport) -> dict[str, Any]:
         "head": {key: value for key, value in asdict(settings.head).items() if key != "seed"},
         "losses": {loss.kind: asdict(loss) for loss in settings.losses},
         "inputs": {one.encoders: one.inputs.to_card() for one in report.models},
+        "spans": {one.encoders: _spans_told(one) for one in report.models},
         "results": [result.to_json() for one in report.models for result in one.results],
     }
 
@@ -151,10 +152,19 @@ def _inputs_words(one: ModelScores) -> str:
         shares.append(f"{part} {count:.0f} with {100 * anomalous / max(1, count):.0f} % anomalous")
     rate = "" if inputs.frame_rate_hz is None else f", frame encoders at {inputs.frame_rate_hz:g} Hz"
     lost = f", {one.segments.lost} lost" if one.segments.lost else ""
+    spans = _spans_told(one)
+    if short := spans["in_no_anomalous_segment"]:
+        lost += f", {short} of {spans['annotated']} annotated spans too short to make one anomalous"
     return (
         f"segments of {inputs.window_s:g} s every {inputs.stride_s:g} s{rate}, {len(samples)} of "
         f"{samples.vectors.shape[1]} values{lost} (mean over seeds: {', '.join(shares)})"
     )
+
+
+def _spans_told(one: ModelScores) -> dict[str, int]:
+    """How many spans are annotated in the videos that have segments, and how many of them count as normal."""
+    annotated = sum(map(len, one.segments.videos.spans_us))
+    return {"annotated": annotated, "in_no_anomalous_segment": len(one.segments.short)}
 
 
 def _cell(one: ModelScores, metric: str, part: Part) -> str:

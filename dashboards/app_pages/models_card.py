@@ -10,6 +10,7 @@ from dashboards.model_cards import KINDS, Section, sections_of
 from dashboards.model_queries import Model, use_of
 from dashboards.wording import count_text, day_text, moment_text, plain_text
 from workspace.classifiers import KIND as CLASSIFIER
+from workspace.segment_scores import fold_part
 
 COLUMNS = 3
 MEASURES = {"precision": "precision", "recall": "recall", "f1": "F1", "f2": "F2", "accuracy": "accuracy"}
@@ -19,11 +20,13 @@ AT = {
     "night": "the recommended threshold, above it in any window, as the night counts",
     "half": "probability 0.5",
 }
+AT_TEST = {"inside": "the recommended threshold", "half": "probability 0.5"}
 DIGITS = {name: st.column_config.NumberColumn(format="%.3f") for name in ("AUC", *MEASURES.values())}
 HINT = (
     "The first row of a class is what a threshold chosen today may do on clips of tomorrow: it was chosen inside the training "
     "part of each fold. The recommended one was chosen on these very scores, and so flatters itself."
 )
+TEST_HINT = "Segments of videos that were not trained on. The recommended threshold was not chosen on them."
 
 
 def show_versions(shown: Workspace, models: Sequence[Model], class_name: str) -> None:
@@ -47,7 +50,10 @@ def show_versions(shown: Workspace, models: Sequence[Model], class_name: str) ->
         rows = [{name: value for name, value in row.items() if name != "remark"} for row in rows]
     with st.expander(f"All {len(models)} versions", icon=":material/history:"):
         if class_name:
-            st.caption(f"{plain_text(class_name)}, out of fold, at {AT['inside']}")
+            segments = [fold_part(one.card) is not None for one in models]
+            where = f"on the test part, at {AT_TEST['inside']}" if all(segments) else f"out of fold, at {AT['inside']}"
+            others = "; of segment classifiers, on the test part" if any(segments) and not all(segments) else ""
+            st.caption(f"{plain_text(class_name)}, {where}{others}")
         st.dataframe(
             pd.DataFrame(rows),
             width="stretch",
@@ -86,16 +92,21 @@ def _section(section: Section) -> None:
 
 
 def _metrics(model: Model) -> None:
-    """How good the heads of the folds were on clips that they had not seen, a row for each class and threshold."""
+    """How good the heads of the folds, or a segment classifier's, were on what they had not seen: a row a threshold."""
+    segments = fold_part(model.card) is not None
     rows = [
         {"class": name, "AUC": told.get("auc"), "at": words}
         | {label: told[key].get(measure) for measure, label in MEASURES.items()}
         for name, told in (model.card.get("metrics") or {}).items()
-        for key, words in AT.items()
+        for key, words in (AT_TEST if segments else AT).items()
         if key in told
     ]
     if rows:
-        st.markdown(
-            "**Out of fold** :small[:gray[every clip scored by a head that had not seen its source video]]", help=HINT
-        )
+        if segments:
+            st.markdown("**Test part** :small[:gray[segments of videos that were not trained on]]", help=TEST_HINT)
+        else:
+            st.markdown(
+                "**Out of fold** :small[:gray[every clip scored by a head that had not seen its source video]]",
+                help=HINT,
+            )
         st.dataframe(pd.DataFrame(rows), width="stretch", hide_index=True, column_config=DIGITS)

@@ -7,7 +7,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboards.app_pages.models_sweep_charts import Class, Measures, show_charts, show_figures, show_mistakes
+from dashboards.app_pages.models_sweep_charts import (
+    Class,
+    Measures,
+    show_charts,
+    show_figures,
+    show_mistakes,
+    show_tested,
+)
 from dashboards.app_pages.review_parts import NO_AUTHOR, attempt
 from dashboards.app_pages.shared import Workspace
 from dashboards.model_charts import CANDIDATES, IN_USE, TRIED, Place, threshold_steps, threshold_text
@@ -19,6 +26,7 @@ from lake.promotions import in_service
 from models.sweep import Criterion, Sweep
 from workspace.classifiers import EVERY_CAMERA, KIND, FoundClassifier, recommended, sweep_of, threshold_of
 from workspace.opened import Workspace as Opened
+from workspace.segment_scores import fold_names, fold_words, sweep_on_test
 
 CHOSEN = "chosen"
 FIELD_WIDTH = 150
@@ -46,8 +54,8 @@ class _Use:
 
 def show_sweep(shown: Workspace, work: Opened, found: FoundClassifier, class_name: str, who: str) -> None:
     """The sweep of a class, re-drawn at every move of its slider from what is in memory."""
-    mine, clips = _read(work, str(shown.site.root), found, found.name, found.version, class_name)
-    st.fragment(_panel)(Class(shown, work, found, class_name, mine, clips), who)
+    mine, clips, tested = _read(work, str(shown.site.root), found, found.name, found.version, class_name)
+    st.fragment(_panel)(Class(shown, work, found, class_name, mine, clips, tested), who)
 
 
 @st.cache_resource(max_entries=32, show_spinner="Reading the scores…")
@@ -58,25 +66,26 @@ def _read(
     name: str,
     version: str,
     class_name: str,
-) -> tuple[Sweep, pd.DataFrame]:
+) -> tuple[Sweep, pd.DataFrame, Sweep | None]:
     _, arrays = _work.registry.load(KIND, name, version)
     column = _found.classes.index(class_name)
     clips = pd.DataFrame(
         {
-            "clip": _found.card["clips"],
+            "clip": fold_names(_found, len(arrays["fold.truth"])),
             "truth": arrays["fold.truth"][:, column].astype(bool),
             "probability": arrays["fold.scores"][:, column].astype(float),
         }
     )
-    return sweep_of(_work, _found, class_name), clips
+    return sweep_of(_work, _found, class_name), clips, sweep_on_test(_work, _found, class_name)
 
 
 def _panel(data: Class, who: str) -> None:
     now, use = threshold_of(data.work, data.found, data.name), _use(data)
-    clips = count_text(data.sweep.positives + data.sweep.negatives, "clip")
+    clips = count_text(data.sweep.positives + data.sweep.negatives, data.noun)
+    of = fold_words(data.found.card)
     st.markdown(
-        f"**{plain_text(data.name)}** :gray[on {clips}, {data.sweep.positives} of the class, each scored by a head that had "
-        "not seen its source video]"
+        f"**{plain_text(data.name)}** :gray[on {clips}{f' of {of}' if of else ''}, {data.sweep.positives} of the class, each "
+        "scored by a head that had not seen its source video]"
     )
     measures = _choosers(data, now)
     tried = _slider(data, now)
@@ -85,6 +94,7 @@ def _panel(data: Class, who: str) -> None:
         places.insert(0, Place(now.threshold, IN_USE if use.counts else CANDIDATES, data.sweep.at(now.threshold)))
     _actions(data, now, use, tried, who)
     show_figures(places, measures)
+    show_tested(data, now.threshold)
     show_charts(data, places, measures)
     show_mistakes(data, tried)
 

@@ -14,12 +14,14 @@ from dashboards.model_charts import (
     cost_chart,
     precision_recall_chart,
     roc_chart,
+    threshold_text,
     thresholds_chart,
 )
 from dashboards.wording import count_text
 from models.sweep import Sweep
 from workspace.classifiers import FoundClassifier
 from workspace.opened import Workspace as Opened
+from workspace.segment_scores import fold_part
 
 TRIED_MARK, OTHER_MARK, GUESS_MARK = (
     '<span style="color:#D55E00">●</span>',
@@ -47,6 +49,7 @@ class Class:
         name: of the class.
         sweep: on clips that the scoring head had not seen.
         clips: columns clip, truth (bool), probability: each of them.
+        tested: of a segment classifier, on the test part, which no threshold is chosen on; None of any other.
     """
 
     shown: Workspace
@@ -55,6 +58,12 @@ class Class:
     name: str
     sweep: Sweep
     clips: pd.DataFrame
+    tested: Sweep | None
+
+    @property
+    def noun(self) -> str:
+        """What is scored: a clip, or a segment of a video."""
+        return "clip" if self.tested is None else "segment"
 
     def key(self, what: str) -> str:
         """Of a widget or of what is remembered, for this class of this version."""
@@ -82,6 +91,26 @@ def show_figures(places: list[Place], measures: Measures) -> None:
     )
 
 
+def show_tested(data: Class, threshold: float) -> None:
+    """Of a segment classifier what its threshold comes to on the test part.
+
+    Not what the slider tries: whoever moved it by these figures would choose on what is to tell how good the choice is.
+    """
+    if data.tested is None or fold_part(data.found.card) == "test":
+        return
+    told = data.tested.at(threshold)
+    figures = (
+        ("precision", told.precision),
+        ("recall", told.recall),
+        ("F1", told.f_beta(1.0) if data.tested.positives else math.nan),
+        ("accuracy", told.accuracy),
+    )
+    st.caption(
+        f"At {threshold_text(threshold)} on the test part, {count_text(data.tested.positives + data.tested.negatives, data.noun)} "
+        f"of other videos: {', '.join(f'{name} {_told([value])}' for name, value in figures)}."
+    )
+
+
 def _told(values: list[float], digits: int = 3) -> str:
     return " → ".join("–" if math.isnan(value) else f"{value:,.{digits}f}" for value in values)
 
@@ -102,7 +131,9 @@ def show_charts(data: Class, places: list[Place], measures: Measures) -> None:
             st.markdown(f"**ROC** :small[:gray[area {sweep.auc:.3f}]]")
             st.altair_chart(roc_chart(sweep, places), width="stretch", alt="Recall over the false alarm rate")
     else:
-        upper[1].caption("All clips are of one kind, so there is no curve: add clips of the class and of the others.")
+        upper[1].caption(
+            f"All {data.noun}s are of one kind, so there is no curve: add {data.noun}s of the class and of the others."
+        )
     lower = st.columns([2, 1], gap="medium")
     with lower[0]:
         st.markdown("**By threshold**")
@@ -132,7 +163,9 @@ def show_mistakes(data: Class, tried: float) -> None:
     above = data.clips["probability"] > tried
     missed = data.clips[data.clips["truth"] & ~above].sort_values(["probability", "clip"])
     false = data.clips[~data.clips["truth"] & above].sort_values(["probability", "clip"], ascending=[False, True])
-    words = f"{count_text(len(missed), 'missed clip')}, {count_text(len(false), 'false alarm')} at this threshold"
+    words = (
+        f"{count_text(len(missed), f'missed {data.noun}')}, {count_text(len(false), 'false alarm')} at this threshold"
+    )
     with st.expander(words, icon=":material/playlist_remove:"):
         for side, title, rows in zip(
             st.columns(2, gap="medium"), ("Missed", "False alarms"), (missed, false), strict=True

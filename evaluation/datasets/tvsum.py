@@ -6,6 +6,7 @@ the shots here. The rate that shots are counted in is the one of the usual rates
 changes of a score inside a shot.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -84,4 +85,7 @@ def _told(held: Any, number: int) -> tuple[str, float, NDArray[np.float32]]:
         raise ValueError(f"{video_id} has {count} frames and scores of {annotated.shape}")
     if not (annotated.min() >= LEAST and annotated.max() <= MOST):
         raise ValueError(f"{video_id} has scores outside of {LEAST} to {MOST}")
-    return video_id, float(length.ravel()[0]), annotated.astype(np.float32)
+    seconds = float(length.ravel()[0])
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{video_id} lasts {seconds:g} s; a video lasts longer than 0 s")
+    return video_id, seconds, annotated.astype(np.float32)

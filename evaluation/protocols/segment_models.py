@@ -33,7 +33,7 @@ from workspace.clip_rows import ClipRows, clip_rows, clip_snippets
 from workspace.clip_sets.base import LabelledClip
 from workspace.clip_vectors import Inputs, join_rows
 from workspace.segment_fitting import MeasuredSegments, train_and_measure
-from workspace.segment_parts import PARTS, Part, Parts, check_parts, part_numbers, split_videos
+from workspace.segment_parts import PARTS, Part, Parts, check_parts, check_segments, part_rows, split_videos
 from workspace.segment_sets import FRAMES, OVERLAP, AnnotatedSegments, SegmentVideos, annotated_segments, segment_inputs
 
 PROTOCOL = "segments"
@@ -145,7 +145,7 @@ class ModelScores:
 
     def rows(self, run: SegmentRun, part: Part) -> NDArray[np.bool_]:
         """bool (M,): the segments of a part in a run."""
-        return np.isin(self.segments.samples.video, part_numbers(self.segments.videos, run.parts, part))
+        return part_rows(self.segments, run.parts, part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,13 +214,15 @@ def run_segment_models(
     rows = _rows(data, list(encoders.values()), inputs, cache, threads, progress)
     models: list[ModelScores] = []
     steps = len(inputs) * len(settings.losses) * settings.seeds
-    for asked in inputs:
-        segments = annotated_segments(data.videos, join_rows(rows, asked), asked, settings.overlap)
+    seen = [annotated_segments(data.videos, join_rows(rows, asked), asked, settings.overlap) for asked in inputs]
+    for segments in seen:
+        for one in drawn:
+            check_segments(segments, one)  # videos that could not be decoded are gone
+    for asked, segments in zip(inputs, seen, strict=True):
         name = BETWEEN.join(item.encoder for item in asked.items)
         for loss in settings.losses:
             runs = []
             for seed, one in enumerate(drawn):
-                check_parts(segments.videos, one)  # videos that could not be decoded are gone
                 measured = train_and_measure(segments, one, replace(settings.head, seed=seed), loss)
                 runs.append(SegmentRun(seed, one, measured))
                 progress("heads", len(models) * settings.seeds + len(runs), steps)

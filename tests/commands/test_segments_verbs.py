@@ -8,6 +8,7 @@ import pytest
 
 from afterwatch.__main__ import main
 from afterwatch.workspace_files import make_workspace
+from infra.settings import SETTINGS_FILE
 from models.heads.segment_training import CLASS
 from tests.footage.films import Film
 from tests.workspace.made_clips import put_clip
@@ -87,7 +88,7 @@ def test_a_segment_classifier_is_a_classifier_like_any_other(
     assert (inputs.window_s, inputs.window_item) == (0.6, None)
     assert head.classes == (CLASS,) and threshold_of(workspace, found, CLASS).threshold == 0.5
     swept = sweep_of(workspace, found, CLASS)
-    assert swept.positives + swept.negatives == 4 * 3, "the segments of validation and test"
+    assert swept.positives + swept.negatives == 2 * 3, "the segments of validation"
     metrics = found.card["metrics"][CLASS]
     assert metrics["inside"] == {**metrics["half"], "thresholds": [0.5]}
 
@@ -101,6 +102,58 @@ def test_a_segment_classifier_is_a_classifier_like_any_other(
         said = capsys.readouterr().out
         assert left.value.code in (0, None), said
     assert (tmp_path / "trouble.onnx").stat().st_size > 0
+
+
+def test_both_verbs_look_as_often_as_the_workspace_samples(
+    videos: Path, kept: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site, cache = kept
+    plain = list(QUICK[: QUICK.index("--frame-rate")])
+    fixed = ["--data", str(videos), "--annotations", str(videos / "annotations.json"), *plain, "--cache", str(cache)]
+
+    def said(verb: str, *arguments: str) -> str:
+        with pytest.raises(SystemExit) as left:
+            main([verb, "segments", *fixed, *arguments])
+        assert not left.value.code
+        return capsys.readouterr().out
+
+    def measured(root: Path) -> float:
+        told = json.loads(said("evaluate", "--seeds", "1", "--site", str(root), "--json"))
+        return float(told["inputs"]["handcrafted/appearance"]["frame_rate_hz"])
+
+    told = said("fit", "--name", "often", "--site", str(site))
+    assert "of them anomalous; frame encoders at 1 Hz; embedded" in told
+    assert find_classifier(Workspace(site), "often").card["frame_rate_hz"] == measured(site) == 1.0
+    assert "frame encoders at 1 Hz" in said("evaluate", "--seeds", "1", "--site", str(site))
+    assert measured(tmp_path) == pytest.approx(4 / 0.6, abs=1e-3), "without a workspace it goes by the segment"
+    settings = tmp_path / "other" / SETTINGS_FILE
+    made = make_workspace(settings.parent)
+    settings.write_text(
+        settings.read_text().replace('policy = "rate"', 'policy = "key_frames"').replace("rate_hz", "# ")
+    )
+    assert measured(made) == pytest.approx(4 / 0.6, abs=1e-3)
+
+
+def test_anomalies_that_are_too_short_for_a_segment_are_told(call: Call, tmp_path: Path) -> None:
+    # Segments of 0.6 s. In the test part, 6 and 7, what is annotated fills half of none.
+    spans = {0: [], 1: [(0.6, 1.8), (0.1, 0.2)], 2: [], 3: [(0.6, 1.8)], 4: [], 5: [(0.6, 0.7)], 6: [], 7: [(0.6, 0.7)]}
+    annotations, split = tmp_path / "short.json", tmp_path / "split.csv"
+    told = {f"{n}.mp4": [{"start": a, "end": b} for a, b in held] for n, held in spans.items()}
+    annotations.write_text(json.dumps(told))
+    parts = ["train"] * 4 + ["validation"] * 2 + ["test"] * 2
+    split.write_text("video,part\n" + "".join(f"{n}.mp4,{part}\n" for n, part in enumerate(parts)))
+    arguments = ("--annotations", str(annotations), "--split", str(split))
+    for verb in ("fit", "evaluate"):
+        code, _, said = call(verb, *arguments)
+        assert code == 2 and "none of the 6 segments of the test part is anomalous" in " ".join(said.split())
+    annotations.write_text(json.dumps(told | {"7.mp4": told["3.mp4"]}))
+    code, said, _ = call("fit", "--name", "short", *arguments)
+    assert code == 0
+    assert "2 of 5 annotated spans fill 50 % of no segment, and count as normal: 1.mp4 0.1 to 0.2 s, …" in said
+    code, said, _ = call("evaluate", "--seeds", "1", *arguments)
+    assert code == 0 and "2 of 5 annotated spans too short to make one anomalous" in said
+    code, said, _ = call("evaluate", "--seeds", "1", *arguments, "--json")
+    assert json.loads(said)["spans"] == {"handcrafted/appearance": {"annotated": 5, "in_no_anomalous_segment": 2}}
 
 
 def test_the_same_call_gives_the_same_version_and_another_loss_another(call: Call) -> None:

@@ -48,11 +48,15 @@ from tests.dashboards.judged_site import keep_reasons
 from tests.dashboards.small_site import CAMERA, OTHER, Workspace
 from tests.dashboards.test_anomalies_page import figure, press
 from tests.dashboards.test_dashboard_pages import APP, words
+from tests.workspace.made_segments import fit as fit_segments
 from workspace.classifiers import find_classifier, recommended, sweep_of
 from workspace.opened import Workspace as Opened
+from workspace.segment_parts import Parts
+from workspace.segment_scores import sweep_on_test
 
 Show = Callable[[Workspace], None]
 POINT = (FIGHTS, OLD, "fight")
+UNVALIDATED: Parts = {"a": "train", "b": "train", "c": "train", "d": "train", "e": "test", "f": "test"}
 
 
 @pytest.fixture
@@ -385,6 +389,38 @@ def test_without_an_author_nothing_is_changed(kept: Workspace, monkeypatch: pyte
     buttons = [one for one in app.button if one.label.startswith(("Use", "Put into", "Retire", "Back to"))]
     assert len(buttons) == 4
     assert all(one.disabled for one in buttons)
+
+
+# Segment classifiers.
+
+
+def test_a_segment_classifier_is_swept_on_validation_and_told_on_the_test_part(kept: Workspace) -> None:
+    work = Opened(kept.root)
+    fitted = fit_segments(work)
+    found = find_classifier(work, fitted.name, fitted.version)
+    app = page(name="trouble")
+    text = words(app).replace("\\", "")
+    assert "on 12 segments of the validation part, 2 of the class" in text
+    tested = sweep_on_test(work, found, "anomaly")
+    assert tested is not None
+    told = tested.at(0.5)
+    assert f"At 0.5 on the test part, 12 segments of other videos: precision {told.precision:.3f}, " in text
+    assert "Test part" in text and "Out of fold" not in text
+    move(app, 0.99)
+    assert "At 0.5 on the test part" in words(app), "what is only tried is not told there"
+    confusion = sweep_of(work, found, "anomaly").at(tried(app))
+    assert f"{confusion.false_negatives} missed segments" in "".join(one.label for one in app.expander)
+    frames = [frame.value for frame in app.dataframe if list(frame.value) == ["clip", "probability"]]
+    assert set(frames[0]["clip"]) <= {"c from 0.00 s", "c from 3.00 s"}
+    press(app, f"Use {threshold_text(tried(app))}")
+    assert f"At {threshold_text(tried(app))} on the test part" in words(app)
+
+
+def test_a_segment_classifier_without_validation_says_what_it_is_swept_on(kept: Workspace) -> None:
+    fit_segments(Opened(kept.root), parts=UNVALIDATED)
+    text = words(page(name="trouble"))
+    assert "of the test part, for there is no validation part" in text
+    assert "At 0.5 on the test part" not in text
 
 
 # Charts.

@@ -176,6 +176,15 @@ def test_a_wrong_tvsum_is_refused(
         read_annotated(write_tvsum(tmp_path / "tvsum", change))
 
 
+@pytest.mark.parametrize("seconds", [0.0, -1.0, np.nan, np.inf])
+def test_a_tvsum_video_without_a_length_is_refused(tmp_path: Path, seconds: float) -> None:
+    folder = write_tvsum(tmp_path / "tvsum")
+    with h5py.File(folder / FILE, "r+") as held:
+        held["#refs#/length0"][...] = seconds
+    with pytest.raises(ConfigurationError, match=r"first-video lasts .* longer than 0 s"):
+        read_annotated(folder)
+
+
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
     whole = (write_tvsum(tmp_path / "tvsum") / FILE).read_bytes()
     for length in (0, 300, len(whole) // 2):

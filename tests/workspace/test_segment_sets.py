@@ -1,6 +1,7 @@
 """Annotated videos: what a file may say, which video it means, segments with their truth, and parts that do not leak."""
 
 import json
+import tracemalloc
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,7 @@ from models.encoders.base import EncoderSpec
 from tests.footage.films import Film
 from tests.workspace.looking import frame_means, snippet_means
 from tests.workspace.made_clips import put_clip
+from workspace import segment_annotations
 from workspace.clip_sets.base import LabelledClip
 from workspace.clip_vectors import clip_windows
 from workspace.segment_annotations import read_segment_annotations
@@ -73,12 +75,29 @@ def test_the_form_of_the_issue_is_read(tmp_path: Path) -> None:
         ('{"a.mp4": [{"start": 0, "end": Infinity}]}', "goes from 0 to inf s"),
         ('{"a.mp4": [{"start": 0, "end": 1' + "0" * 400 + "}]}", "goes from 0 to 1000"),
         ('{"a.mp4": [], "a.mp4": []}', '"a.mp4" is there twice'),
+        ("[" * 200_000, "cannot be read as JSON"),
+        ('{"a.mp4": ' + "[" * 200_000 + "]" * 200_000 + "}", "cannot be read as JSON"),
     ],
 )
 def test_what_is_no_annotation_is_refused(tmp_path: Path, told: Any, words: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         read_segment_annotations(written(tmp_path / "a.json", told))
     assert words in str(refused.value)
+
+
+def test_names_are_held_against_each_other_once(tmp_path: Path) -> None:
+    class Name(str):
+        compared = 0
+
+        def __eq__(self, other: object) -> bool:
+            Name.compared += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    count = 2000
+    told = segment_annotations._unique(tmp_path / "a.json", [(Name(f"{n}.mp4"), []) for n in range(count)])
+    assert len(told) == count and Name.compared < 10 * count
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -182,6 +201,18 @@ def test_shares_are_those_of_sets_of_moments(segments: list[tuple[int, int]], an
     assert span_shares(starts, ends, spans) == pytest.approx(expected)
 
 
+def test_many_spans_of_many_segments_take_no_more_room_than_both() -> None:
+    starts, begins = np.arange(3000) * 700, np.arange(4000) * 500
+    tracemalloc.start()
+    try:
+        shares = span_shares(starts, starts + 700, np.stack([begins, begins + 100], axis=1))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 2**20
+    assert shares.sum() == pytest.approx(4000 * 100 / 700), "every span lies in some segments"
+
+
 @pytest.mark.parametrize(
     ("overlap", "expected"),
     [
@@ -206,6 +237,21 @@ def test_a_segment_is_anomalous_by_its_overlap(
     assert segments.videos.spans_us[0].tolist() == [[400_000, 1_200_000]]
     with pytest.raises(ConfigurationError, match="the overlap is a share"):
         annotated_segments(videos, clip_windows(videos.as_clips(), [encoder], inputs), inputs, 0)
+
+
+def test_a_span_that_makes_no_segment_anomalous_is_told(folder: Path, tmp_path: Path) -> None:
+    # Segments of 0.8 s: the first span fills half of one, the others of none.
+    told = {"hall/a.mp4": [span(0.4, 0.8), span(1, 1.2), span(1.7, 1.9)], "hall/b.mp4": []}
+    videos = read_segment_videos(folder, written(tmp_path / "a.json", told))
+    encoder = snippet_means()
+    inputs = segment_inputs(videos, [encoder.spec])
+    windows = clip_windows(videos.as_clips(), [encoder], inputs)
+    segments = annotated_segments(videos, windows, inputs)
+    assert segments.short == ("hall/a.mp4 1 to 1.2 s", "hall/a.mp4 1.7 to 1.9 s")
+    assert segments.videos.left_out[-1].startswith(
+        "2 annotated spans that fill 50 % of no segment and count as normal: "
+    )
+    assert annotated_segments(videos, windows, inputs, 0.2).short == ()
 
 
 def test_a_video_that_cannot_be_decoded_takes_its_truth_with_it(folder: Path, tmp_path: Path) -> None:
