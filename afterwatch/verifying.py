@@ -21,6 +21,8 @@ DayArgument = Annotated[
     str | None, typer.Argument(metavar="DAY", help="Only this day, as 2026-03-02.", show_default="all")
 ]
 
+NOTHING = "nothing was compared: what is selected was not processed yet, or nothing tells of it any more; run the night"
+
 
 def verify(
     day: DayArgument = None,
@@ -67,6 +69,9 @@ def verify(
         for line in result.differences:
             typer.echo(f"differs: {line}")
         count = len(result.differences)
-        typer.echo(f"{count} difference{'s' if count > 1 else ''}" if count else "all is as it was made")
-    if result.differences:
+        if count:
+            typer.echo(f"{count} difference{'s' if count > 1 else ''}")
+        else:
+            typer.echo(NOTHING if result.nothing else "all is as it was made")
+    if result.differences or result.nothing:
         raise typer.Exit(1)

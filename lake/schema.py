@@ -248,7 +248,11 @@ TABLES = {
                 pa.float32(),
                 "1 − mean cosine to the camera's nearest normals; null where there are none",
             ),
-            ("entropy_bits", pa.float32(), "mean Shannon entropy of the grey histogram; null where no picture was sampled"),
+            (
+                "entropy_bits",
+                pa.float32(),
+                "mean Shannon entropy of the grey histogram; null where no picture was sampled",
+            ),
             ("motion", pa.float32(), "mean motion in grey levels; null where no picture has one"),
             (
                 "anomaly",
@@ -259,7 +263,11 @@ TABLES = {
             ("entropy", pa.float32(), "`entropy_bits`, scaled"),
             ("dynamics", pa.float32(), "`motion`, scaled"),
             ("probability", pa.float32(), "highest probability of those heads; null where none scored"),
-            ("keyframe_us", pa.int64(), "time of the picture that stands for it; null where none was sampled or all are black or blurred"),
+            (
+                "keyframe_us",
+                pa.int64(),
+                "time of the picture that stands for it; null where none was sampled or all are black or blurred",
+            ),
             (
                 LOOK,
                 pa.list_(pa.float16(), LOOK_VALUES),

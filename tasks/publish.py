@@ -7,27 +7,26 @@ events are kept as long as what they are made of is the same. `summary.json` is 
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from prefect import task
 
-from footage.regions import WHOLE
 from footage.writing import VideoWriter, write_jpeg
 from infra.settings import SummaryTable
 from lake.store import Store
 from tasks.kept_files import FOLDERS, EarlierParts, Part, decided_by, published, told_gone, write_told, written_part
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Recording, Step
+from tasks.plan import DayPlan, DaySteps, Recording, Step
 from tasks.receipts import Receipt, reason_of
 from tasks.segment_sheets import CONTACT, FIGURE, JPEG_QUALITY, best_of, write_contact_sheet, write_figure
 from tasks.shown_events import ShownEvents
 from tasks.shown_pictures import SUMMARY, Cut, ShownPictures
-from tasks.shown_segments import SampledPictures, chapter_of, entries_of, read_chosen, told_entry
-from tasks.summarise import read_segments, recordings_of_day, select
-from tasks.summary_steps import standing_applied, standing_segment, standing_summarise
+from tasks.shown_segments import chapter_of, entries_of, read_chosen
+from tasks.summarise import read_segments, recordings_of_day
+from tasks.summary_steps import standing_applied, standing_summarise
+from tasks.told_summary import gone_of, lacking_of, told_summary
 from tasks.truth import truth_of
 from workspace.indexes import load_index
 from workspace.opened import Workspace
@@ -62,7 +61,7 @@ def publish_day(workspace: Workspace, day: DayPlan, steps: DaySteps, decode_thre
 def _stands(workspace: Workspace, day: DayPlan, steps: DaySteps) -> bool:
     """Whether what is there now was published: what lacked the same steps' files then is not made again for nothing."""
     store = workspace.store
-    there = standing_summarise(store, steps).key, _lacking(store, steps)
+    there = standing_summarise(store, steps).key, lacking_of(store, steps)
     return published(workspace, day.place).stands(day, steps.publish.key, *there)
 
 
@@ -101,8 +100,6 @@ class _Publication:
             {**row, "truth": truth_of(steps.truth, row["recording_id"], row["from_us"], row["to_us"])}
             for row in read_chosen(store, steps)
         ]
-        self._lacking = _lacking(store, steps)
-        self._stands_in = standing_summarise(store, steps).key != steps.summarise.key
         found_by = (steps.score, *standing_applied(store, steps))
         events = [row for step in found_by for row in _events(store, step)]
         self._earlier = EarlierParts(self._folder, ENTRIES)
@@ -119,8 +116,10 @@ class _Publication:
         made = self._made(summary)
         entries = [{**entry, "still": entry["still"] if entry["still"] in made else ""} for entry in summary.entries]
         events = list(self._events.told())
-        gone = self._gone(entries, events)
-        told = self._told(entries, events, gone, made | self._events.parts)
+        gone = gone_of(list(self._recordings.values()), self._chosen, entries, events)
+        segments = read_segments(self._workspace, self._steps)
+        told = told_summary(self._workspace, self._day, self._steps, segments, entries, events, gone)
+        told["made"] = made | self._events.parts
         write_told(self._folder / ENTRIES, told)
         self._clear(told)
         return decoded_s, told_gone([recording.path for recording in gone])
@@ -212,65 +211,6 @@ class _Publication:
                 self._earlier.disown()
         return sum(cut.to_us - cut.from_us for cut in cuts)
 
-    def _gone(self, entries: Sequence[Row], events: Sequence[Row]) -> list[Recording]:
-        """Recordings that are gone, and of which a segment, its still or an event is not shown."""
-        shown = {(entry["recording_id"], entry["segment"]) for entry in entries}
-        lost = {row["recording_id"] for row in self._chosen if (row["recording_id"], row["segment"]) not in shown}
-        lost |= {entry["recording_id"] for entry in entries if entry["keyframe_us"] is not None and not entry["still"]}
-        lost |= {event["recording_id"] for event in events if not event["clip"]}
-        return [item for item in self._recordings.values() if item.recording_id in lost and not item.there]
-
-    def _told(
-        self, entries: Sequence[Row], events: Sequence[Row], gone: Sequence[Recording], made: dict[str, Part]
-    ) -> dict[str, Any]:
-        place, weights = self._day.place, self._steps.summary.weights
-        pictures = SampledPictures(self._workspace.store, self._day)
-        segments = read_segments(self._workspace, self._steps)
-        selection, _ = select(self._workspace, self._steps, segments)
-        return {
-            "key": self._steps.publish.key,
-            "campaign": place.campaign,
-            "camera": place.camera,
-            "day": place.day.isoformat(),
-            "partial": bool(self._lacking or gone) or self._stands_in or self._is_partial(),
-            "lacking": list(self._lacking),
-            "gone": [{"recording": item.path, "recording_id": item.recording_id} for item in gone],
-            "video": SUMMARY if entries else "",
-            "contact": CONTACT if CONTACT in made else "",
-            "figure": FIGURE if FIGURE in made else "",
-            "duration_s": sum(entry["to_us"] - entry["from_us"] for entry in entries) / 1e6,
-            "weights": {"label": weights.label, "values": asdict(weights.weights)},
-            "entries": [told_entry(entry, pictures) for entry in entries],
-            "omitted": [{"name": event.name, "event_id": event.event_id} for event in selection.omitted],
-            "events": list(events),
-            "made": made,
-            "versions": self._versions(),
-        }
-
-    def _versions(self) -> dict[str, Any]:
-        store, steps, encoders = self._workspace.store, self._steps, self._workspace.encoders
-        return {
-            "afterwatch": version("afterwatch"),
-            "score": steps.score.key,
-            "segment": standing_segment(store, steps).key,
-            "summarise": standing_summarise(store, steps).key,
-            **({"retrieve": {step.scope: step.key for step in steps.retrieves}} if steps.heads else {}),
-            **({"classify": {step.scope: step.key for step in steps.classifies}} if steps.alarms else {}),
-            "spaces": {encoder.table.name: encoder.spec.space for encoder in encoders},
-            "weights": {encoder.table.name: encoder.spec.weights for encoder in encoders},
-        }
-
-    def _is_partial(self) -> bool:
-        """Whether something is lacking of what the publication is made from; its key changes when that comes."""
-        settings = self._workspace.settings
-        novelty, looks = (
-            self._workspace.encoder(name).spec.space for name in (settings.novelty.encoder, settings.summary.encoder)
-        )
-        scopes = {FRAMES_SCOPE, f"{looks}/{WHOLE.name}", *(f"{novelty}/{plan.region}" for plan in self._steps.regions)}
-        scopes |= {head.scope for head in self._steps.heads if not head.suspended}
-        scopes |= {scope for alarm in self._steps.alarms for region in alarm.regions for scope in region.scopes}
-        return any(not product.exists for scope in scopes for product in self._day.products(scope))
-
     def _clear(self, told: dict[str, Any]) -> None:
         """Remove what an earlier publication left, or did not finish, and this one does not name."""
         for file in self._folder.glob(".*.partial"):
@@ -283,12 +223,6 @@ class _Publication:
             for file in (self._folder / name).iterdir():
                 if f"{name}/{file.name}" not in named:
                     file.unlink(missing_ok=True)
-
-
-def _lacking(store: Store, steps: DaySteps) -> tuple[str, ...]:
-    """Names of the heads and alarms whose step did not come to its end: what they find is not known yet."""
-    there = standing_applied(store, steps)
-    return tuple(step.scope for step in (*steps.retrieves, *steps.classifies) if step not in there)
 
 
 def _events(store: Store, step: Step) -> list[Row]:

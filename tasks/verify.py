@@ -8,7 +8,8 @@ import numpy as np
 
 from footage.decode import decode
 from infra.errors import FootageError
-from lake.current import recordings_now
+from lake.current import current_outputs, recordings_now
+from lake.keys import Place
 from tasks.plan import FRAMES_SCOPE, DayPlan, Recording, Selection, plan_days, recordings_of
 from tasks.receipts import reason_of
 from tasks.verify_day import Found
@@ -44,6 +45,11 @@ class Verification:
     differences: tuple[str, ...]
     remarks: tuple[str, ...]
 
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing was compared: then no difference says nothing."""
+        return not (self.recordings or self.summaries or self.digests)
+
     def as_json(self) -> dict[str, Any]:
         told = asdict(self)
         return told | {name: list(told[name]) for name in ("differences", "remarks")}
@@ -75,6 +81,7 @@ def verify(
     known = Recordings(workspace)
     chosen = [day for day in days if selection.takes(day.place)]
     recordings, compared, differences = verify_pictures(workspace, chosen, known, frames, progress)
+    differences += lost_outputs(workspace, chosen, summaries=summaries)
     found = Found()
     if summaries:
         found = verify_summaries(workspace, days, selection, known, render=render, threads=threads, progress=progress)
@@ -89,8 +96,41 @@ def verify(
         found.vectors,
         found.digests,
         (*differences, *found.differences),
-        tuple(dict.fromkeys(found.remarks)),
+        (*unembedded(chosen), *dict.fromkeys(found.remarks)),
     )
+
+
+def lost_outputs(workspace: Workspace, days: Sequence[DayPlan], *, summaries: bool) -> list[str]:
+    """Files that the ledger says were made of the days and count, and that are not there.
+
+    Args:
+        workspace: the site.
+        days: selected.
+        summaries: of every table; else of those that recordings alone are compared with.
+    """
+    places = {day.place for day in days}
+    return [
+        f"{place}: {output.path} was made, and is not there any more; run the night again"
+        for output in current_outputs(workspace.ledger)
+        if (summaries or output.table == FRAMES_SCOPE)
+        and (place := Place(output.campaign, output.camera, output.day)) in places
+        and not workspace.store.exists(output.path)
+    ]
+
+
+def unembedded(days: Sequence[DayPlan]) -> list[str]:
+    """Recordings of which there are no pictures to compare, under the settings as they are."""
+    lacking = {
+        shard.recording.path: day.place
+        for day in days
+        for shard in day.shards
+        for product in shard.products
+        if shard.recording.there and product.scope == FRAMES_SCOPE and not product.exists
+    }
+    return [
+        f"{place}: the lake holds no pictures of {path}, or not of all of it, by the settings as they are; run the night"
+        for path, place in sorted(lacking.items())
+    ]
 
 
 def verify_pictures(

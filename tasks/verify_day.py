@@ -9,17 +9,21 @@ from typing import Any
 from footage.index import FrameIndex
 from footage.regions import WHOLE
 from infra.errors import LakeError
+from tasks.kept_files import EarlierParts
 from tasks.plan import DayPlan, DaySteps, Recording
 from tasks.publish import ENTRIES
 from tasks.receipts import reason_of
 from tasks.segment import measure_day
+from tasks.shown_events import ShownEvents
 from tasks.shown_segments import SampledPictures, entries_of, read_chosen, told_entry
-from tasks.summarise import recordings_of_day, select, select_day
+from tasks.summarise import read_segments, recordings_of_day, select_day
 from tasks.summary_steps import standing_applied, standing_segment, standing_summarise
+from tasks.told_summary import gone_of, told_summary
 from tasks.truth import truth_of
 from tasks.verify_published import (
     SUMMARY_SHAPE,
-    compare_event,
+    compare_parts,
+    compare_publication,
     compare_told,
     file_differences,
     places_in_video,
@@ -94,10 +98,11 @@ class DayVerifier:
         if told["key"] != self._steps.publish.key:
             self._differ("", [self._stale(told)])
             return
-        self._check("its entries cannot be held against the lake: ", lambda: self._entries(told["entries"]))
-        self._check("its events cannot be held against the lake: ", lambda: self._events(told["events"]))
+        self._check("its entries cannot be held against the lake: ", lambda: self._entries(told))
+        self._check("its events cannot be held against the lake: ", lambda: self._events(told))
         self._check("", lambda: judged_again(self._workspace, self._day, self._steps))
-        self._check("its segments cannot be derived again: ", lambda: self._derived(told))
+        self._check("its segments cannot be derived again: ", self._derived)
+        self._check("it cannot be told again: ", lambda: self._told_again(told))
         if render:
             self._check("cannot be published again: ", self._rendered)
 
@@ -163,11 +168,12 @@ class DayVerifier:
         scopes += [scope for alarm in self._steps.alarms for region in alarm.regions for scope in region.scopes]
         return list(dict.fromkeys(scopes))
 
-    def _entries(self, entries: Sequence[Row]) -> list[str]:
+    def _entries(self, told: Row) -> list[str]:
         """The entries against the segments that the lake holds as chosen."""
-        due = self._due({_segment_of(entry) for entry in entries})
+        pictures = SampledPictures(self._workspace.store, self._day)
+        due = {_segment_of(entry): told_entry(entry, pictures) for entry in self._due(told)}
         lines = []
-        for number, entry in enumerate(entries, start=1):
+        for number, entry in enumerate(told["entries"], start=1):
             expected = due.pop(_segment_of(entry), None)
             found = ["no such segment is chosen in the lake"]
             if expected is not None:
@@ -178,45 +184,71 @@ class DayVerifier:
             *(f"{_span(entry)}: is chosen in the lake, and no entry of {ENTRIES}" for entry in due.values()),
         ]
 
-    def _due(self, shown: set[tuple[Any, Any]]) -> dict[tuple[Any, Any], Row]:
-        """The entries as they are to be told by the lake's rows; what is gone may be among them or not, all or nothing."""
-        chosen = [
+    def _chosen(self) -> list[Row]:
+        return [
             {**row, "truth": truth_of(self._steps.truth, row["recording_id"], row["from_us"], row["to_us"])}
             for row in read_chosen(self._workspace.store, self._steps)
         ]
+
+    def _due(self, told: Row) -> list[Row]:
+        """The entries that are due by the lake's rows; what is gone may be among them or not, all or nothing.
+
+        Of a recording that is gone, a still is due where the publication has made it.
+        """
+        chosen, shown = self._chosen(), {_segment_of(entry) for entry in told["entries"]}
         there = [row for row in chosen if self._own[row["recording_id"]].there]
         rows = there if shown == {_segment_of(row) for row in there} else chosen
-        pictures = SampledPictures(self._workspace.store, self._day)
-        return {_segment_of(entry): told_entry(entry, pictures) for entry in entries_of(rows, self._own)}
+        return [
+            {**entry, "still": entry["still"] if entry["recording"].there or entry["still"] in told["made"] else ""}
+            for entry in entries_of(rows, self._own)
+        ]
 
-    def _events(self, events: Sequence[Row]) -> list[str]:
+    def _events_due(self) -> list[Row]:
+        """The events as they are to be told by the lake's rows, with the files that the publication made of them.
+
+        Of a recording that is there, the short video is due; its still may be of a picture that cannot be decoded.
+        """
         store = self._workspace.store
         steps = (self._steps.score, *standing_applied(store, self._steps))
-        kept = {row["event_id"]: row for step in steps for row in store.read_table(step.outputs[1]).to_pylist()}
+        rows = [row for step in steps for row in store.read_table(step.outputs[1]).sort_by("rank").to_pylist()]
+        earlier = EarlierParts(self._folder, ENTRIES)
+        events = ShownEvents(self._workspace.settings, self._folder, self._own, rows, earlier)
+        due = []
+        for row, event in zip(rows, events.told(), strict=True):
+            made = (earlier.named(row["event_id"]) or {"files": ()})["files"]
+            clip = row["clip"] if self._own[row["recording_id"]].there or row["clip"] in made else ""
+            due.append({**event, "clip": clip, "keyframe": row["keyframe"] if row["keyframe"] in made else ""})
+        return due
+
+    def _events(self, told: Row) -> list[str]:
+        kept = {event["event_id"]: event for event in self._events_due()}
         lines = []
-        for event in events:
-            row = kept.pop(event.get("event_id"), None)
-            found = ["the lake knows no such event"] if row is None else compare_event(event, row)
+        for event in told["events"]:
+            due = kept.pop(event.get("event_id"), None)
+            found = ["the lake knows no such event"] if due is None else compare_told(event, due)
             lines += [f"event {event.get('head')} {event.get('rank')}: {line}" for line in found]
-        lost = (f"event {row['head']} {row['rank']}: is in the lake, and not in {ENTRIES}" for row in kept.values())
+        lost = (
+            f"event {event['head']} {event['rank']}: is in the lake, and not in {ENTRIES}" for event in kept.values()
+        )
         return [*lines, *lost]
 
-    def _derived(self, told: Row) -> list[str]:
+    def _derived(self) -> list[str]:
         """Segments and summary derived again from the lake's pictures, vectors, scores and events."""
-        store, weights = self._workspace.store, self._steps.summary.weights
+        store = self._workspace.store
         measured = measure_day(self._workspace, self._day, self._steps)
         kept = standing_segment(store, self._steps).outputs[0]
         lines = compare_rows(kept, store.read_table(kept), measured)
         selected = select_day(self._workspace, self._day, self._steps, measured)
         chosen = standing_summarise(store, self._steps).outputs[0]
-        lines += compare_rows(chosen, store.read_table(chosen), selected)
-        omitted = select(self._workspace, self._steps, measured)[0].omitted
-        derived = {
-            "weights": {"label": weights.label, "values": {**vars(weights.weights)}},
-            "omitted": [{"name": event.name, "event_id": event.event_id} for event in omitted],
-            "duration_s": sum(entry["to_us"] - entry["from_us"] for entry in told["entries"]) / 1e6,
-        }
-        return [*lines, *compare_told({name: told[name] for name in derived if name in told}, derived)]
+        return [*lines, *compare_rows(chosen, store.read_table(chosen), selected)]
+
+    def _told_again(self, told: Row) -> list[str]:
+        """Everything else that is told of the day; entries and events are compared each by itself, files by their hashes."""
+        entries, events = self._due(told), self._events_due()
+        gone = gone_of(list(self._own.values()), self._chosen(), entries, events)
+        segments = read_segments(self._workspace, self._steps)
+        derived = told_summary(self._workspace, self._day, self._steps, segments, entries, events, gone)
+        return [*compare_parts(told["made"], derived), *compare_publication(told, derived)]
 
     def _rendered(self) -> list[str]:
         if not all(recording.there for recording in self._own.values()):

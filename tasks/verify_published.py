@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,6 @@ from tasks.plan import DayPlan, DaySteps
 from tasks.publish import ENTRIES, publish_day
 from tasks.verify_recordings import same_number
 from workspace.opened import Workspace
-
-EVENT = (
-    "event_id",
-    "rank",
-    "alarm",
-    "head",
-    "version",
-    "region",
-    "recording_id",
-    "started_at",
-    "ended_at",
-    "peak_at",
-    "peak_us",
-    "peak_score",
-    "threshold",
-)
-"""What an event of `summary.json` says that the lake says too, by the lake's columns."""
 
 SUMMARY_SHAPE: Mapping[str, type] = {"key": str, "entries": list, "events": list, "made": dict, "versions": dict}
 
@@ -104,12 +86,51 @@ def compare_told(told: Any, derived: Any, name: str = "") -> list[str]:
     return [f"{name.rstrip('.')} is {told} in {ENTRIES}, {derived} derived again"]
 
 
-def compare_event(told: Row, row: Row) -> list[str]:
-    """Where what `summary.json` says of an event is not what the lake says; a picture may be lacking."""
-    kept = {name: _plain(row[name]) for name in EVENT}
-    lines = compare_told({name: told[name] for name in EVENT if name in told}, kept)
-    files = [name for name in ("keyframe", "clip") if told.get(name) not in ("", row[name])]
-    return [*lines, *(f"{name} is {told.get(name)} in {ENTRIES}, {row[name]} in the lake" for name in files)]
+def compare_publication(told: Row, derived: Row) -> list[str]:
+    """Where the top level of `summary.json` is not what is derived again.
+
+    Entries, events and `made` are compared by themselves. Another release that makes the same is no difference; that the
+    file names one is asked for.
+
+    Args:
+        told: of the file.
+        derived: what it should be.
+    """
+    apart = ("entries", "events", "made")
+    own, due = (
+        {name: _any_release(value) for name, value in part.items() if name not in apart} for part in (told, derived)
+    )
+    return compare_told(own, due)
+
+
+def _any_release(value: Any) -> Any:
+    if isinstance(value, dict) and isinstance(value.get("afterwatch"), str):
+        return {**value, "afterwatch": ""}
+    return value
+
+
+def compare_parts(made: Row, derived: Row) -> list[str]:
+    """Parts that `made` tells of and that are not shown, or the other way round, by what is shown.
+
+    What each part was made of, `of`, is not compared: it decides whether a file is made again, and says nothing of it.
+
+    Args:
+        made: of `summary.json`.
+        derived: what the rest of it should be; a digest shows pictures of the cameras' own, and no events.
+    """
+    files = [derived.get(name) for name in ("video", "contact", "figure")]
+    files += [entry["keyframe"] for entry in derived.get("entries", ())]
+    due = {name: {name} for name in files if name}
+    for event in derived.get("events", ()):
+        if event["clip"]:
+            due[event["event_id"]] = {name for name in (event["clip"], event["keyframe"]) if name}
+    lines = [f"made does not tell of {name}" for name in sorted(due.keys() - made.keys())]
+    lines += [f"made tells of {name}, and should not" for name in sorted(made.keys() - due.keys())]
+    return lines + [
+        f"made tells of {sorted(made[name]['files'])} as {name}, which is {sorted(due[name])}"
+        for name in sorted(due.keys() & made.keys())
+        if set(made[name]["files"]) != due[name]
+    ]
 
 
 def _same(told: Any, derived: Any) -> bool:
@@ -117,10 +138,6 @@ def _same(told: Any, derived: Any) -> bool:
     if all(numbers) and isinstance(derived, float):
         return same_number(float(told), derived)
     return type(told) is type(derived) and bool(told == derived)
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
 
 
 @dataclass(frozen=True)

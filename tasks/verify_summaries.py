@@ -7,6 +7,7 @@ and vectors that an entry rests on against its recording. A value that was alter
 from collections.abc import Callable, Iterator, Sequence
 
 from lake.keys import Place
+from lake.ledger import FINISHED
 from tasks.plan import DayPlan, DaySteps, Selection
 from tasks.publish import ENTRIES
 from tasks.steps import plan_camera
@@ -14,6 +15,8 @@ from tasks.verify_day import DayVerifier, Found
 from tasks.verify_recordings import Recordings
 from workspace.opened import Workspace
 from workspace.published_summaries import published_places
+
+PUBLISH = "publish"
 
 Progress = Callable[[str, float, float], None]
 
@@ -42,8 +45,9 @@ def verify_summaries(
     found = Found()
     published = [place for place in published_places(workspace.site) if selection.takes(place)]
     planned = dict(_planned(workspace, days, selection))
+    once = _once_published(workspace)
     for place in sorted(planned.keys() - set(published)):
-        if planned[place][1].summarise.exists:
+        if place in once or planned[place][1].summarise.exists:
             found.differences.append(f"{place}: was summarised, and no {ENTRIES} is published; run the night again")
     for number, place in enumerate(published, start=1):
         if place not in planned:
@@ -52,6 +56,16 @@ def verify_summaries(
             DayVerifier(workspace, *planned[place], recordings, found, threads).verify(render=render)
         progress("summaries", number, len(published))
     return found
+
+
+def _once_published(workspace: Workspace) -> set[Place]:
+    """Camera days of which the ledger says that they were published."""
+    rows = workspace.ledger.rows("runs").select(["step", "status", "campaign", "camera", "day"]).to_pylist()
+    return {
+        Place(row["campaign"], row["camera"], row["day"])
+        for row in rows
+        if row["step"] == PUBLISH and row["status"] in FINISHED
+    }
 
 
 def _planned(

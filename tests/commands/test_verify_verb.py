@@ -96,6 +96,20 @@ def test_what_is_published_can_be_made_again(site: Path, capsys: pytest.CaptureF
     assert (code, out.splitlines()[-1]) == (0, "all is as it was made")
 
 
+@pytest.mark.parametrize("arguments", [(), ("--no-summaries",)])
+def test_where_nothing_was_compared_that_is_said_with_exit_code_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    root = new_site(tmp_path / "site").site.root
+    code, out, _ = call(capsys, "--site", root, *arguments)
+    assert code == 1
+    assert out.splitlines()[-1].startswith("nothing was compared: ")
+    assert "as it was made" not in out
+    code, out, _ = call(capsys, "--site", root, *arguments, "--json")
+    told = json.loads(out)
+    assert (code, told["recordings"], told["summaries"], told["digests"], told["differences"]) == (1, 0, 0, 0, [])
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
