@@ -51,7 +51,7 @@ def test_the_wheel_holds_every_module_of_the_rooms_and_nothing_else(wheel: Path)
 def test_the_wheel_says_where_its_command_is(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (entry,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
-        assert "afterwatch = afterwatch.__main__:main" in archive.read(entry).decode()
+        assert "afterwatch = afterwatch.entry:run" in archive.read(entry).decode()
 
 
 def test_the_distribution_owns_each_top_level_name(tmp_path: Path) -> None:
