@@ -4,7 +4,7 @@ Keys depend on nothing but content and parameters, so all that follows is known 
 Nothing here decodes, loads a network or starts an orchestrator.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -260,6 +260,18 @@ class Said:
     from_us: int
     to_us: int
     confirmed: bool
+
+
+def in_one_piece(said: Iterable[Said]) -> list[Said]:
+    """What was said, in order, with neighbouring stretches of one answer as one: in however many pieces they were said."""
+    found: list[Said] = []
+    for new in said:
+        last = found[-1] if found else None
+        if last is not None and replace(last, from_us=last.to_us, to_us=new.to_us) == new:
+            found[-1] = replace(last, to_us=new.to_us)
+        else:
+            found.append(new)
+    return found
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from tasks.plan import (
     Said,
     Step,
     Unusual,
+    in_one_piece,
     keys_of,
     made,
     paths_of,
@@ -216,17 +217,10 @@ class _Said:
 
     def of(self, region: str, recordings: Collection[str]) -> tuple[Said, ...]:
         """What was said of recordings, in order, whoever said it and in however many pieces."""
-        found: list[Said] = []
-        for stretch in self._stretches.get(region, ()):
-            if stretch.recording_id not in recordings:
-                continue
-            new = Said(stretch.recording_id, stretch.from_us, stretch.to_us, stretch.confirmed)
-            last = found[-1] if found else None
-            if last is not None and replace(last, from_us=last.to_us, to_us=new.to_us) == new:
-                found[-1] = replace(last, to_us=new.to_us)
-            else:
-                found.append(new)
-        return tuple(found)
+        stretches = (item for item in self._stretches.get(region, ()) if item.recording_id in recordings)
+        return tuple(
+            in_one_piece(Said(item.recording_id, item.from_us, item.to_us, item.confirmed) for item in stretches)
+        )
 
 
 def _budget(novelty: NoveltyTable, projection: ProjectionPlan | None) -> dict[str, Any]:

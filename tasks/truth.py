@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 
 from lake.labels import Label, UseCase, labels_now
 from lake.verdicts import newest_of_each_moment
-from tasks.plan import Said
+from tasks.plan import Said, in_one_piece
 from workspace.opened import Workspace
 from workspace.verdicts import judged_heads
 
@@ -27,8 +27,9 @@ class Truth:
                 labels.setdefault(label.use_case, []).append(label)
         self._said: dict[str, list[Said]] = {}
         for case in sorted(labels):
-            for stretch in newest_of_each_moment(labels[case]):
-                said = Said(stretch.recording_id, stretch.from_us, stretch.to_us, stretch.confirmed)
+            stretches = newest_of_each_moment(labels[case])
+            told = (Said(item.recording_id, item.from_us, item.to_us, item.confirmed) for item in stretches)
+            for said in in_one_piece(told):
                 self._said.setdefault(said.recording_id, []).append(said)
 
     def told(self, recordings: Collection[str]) -> tuple[Said, ...]:
