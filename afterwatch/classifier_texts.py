@@ -24,6 +24,18 @@ def number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
 
 
+def fitted_told(fitted: "FittedClassifier", embedding_s: float) -> dict[str, Any]:
+    """What was made, for programs."""
+    return {
+        "classifier": fitted.name,
+        "version": fitted.version,
+        "in_service": fitted.serves,
+        "embedding_s": round(embedding_s, 3),
+        "seconds_per_epoch": round(fitted.seconds_per_epoch, 4),
+        "card": fitted.card,
+    }
+
+
 def tell_fitted(workspace: "Workspace", fitted: "FittedClassifier", embedding_s: float) -> None:
     """What was made, how good it is, and what to write to use it."""
     card = fitted.card

@@ -1,11 +1,11 @@
 """The verb `evaluate classifier`: alarm classifiers by cross-validation."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from afterwatch.encoder_options import load_combinations
 from afterwatch.head_options import (
     DEFAULT_ENCODER,
     BatchOption,
@@ -20,11 +20,10 @@ from afterwatch.head_options import (
     WeightDecayOption,
     head_settings,
 )
-from afterwatch.options import JsonOption, print_json, progress_bars
+from afterwatch.options import JsonOption, check_out, print_json, progress_bars
 
 if TYPE_CHECKING:
     from evaluation.protocols.classification import ClassificationReport
-    from models.encoders.base import Encoder
 
 FOLDS = 5
 NAME = "classifier"
@@ -105,7 +104,7 @@ def classifier(
     from workspace.clip_sets.sources import with_sources
     from workspace.finetuning import unseen_part
 
-    _check_out(out, name)
+    check_out(out, name)
     head = head_settings(
         published=published,
         hidden=hidden,
@@ -118,7 +117,7 @@ def classifier(
         class_weights=class_weights,
         members=members,
     )
-    combinations = _combinations(site, encoder or [DEFAULT_ENCODER])
+    combinations = load_combinations(site, encoder or [DEFAULT_ENCODER])
     with progress_bars(quiet=as_json) as progress:
         clip_set = read_clip_set(data, layout, official_list=official_list, source=source, progress=progress)
         clip_set = clip_set if sources is None else with_sources(clip_set, sources)
@@ -137,62 +136,6 @@ def classifier(
         called = data.expanduser().resolve().name
         report = run_classification(called, clip_set, combinations, settings, cache=cache, progress=progress)
     _tell(context, report, out, name, as_json)
-
-
-def _check_out(out: Path | None, name: str) -> None:
-    """See before anything is decoded that what comes out can be kept."""
-    from infra.errors import ConfigurationError
-    from infra.table import NAME as PLAIN
-
-    if not PLAIN.fullmatch(name):
-        raise ConfigurationError(
-            f'--name "{name}" cannot name files: begin with a letter or a digit and go on with letters, digits, space, '
-            '".", "_" and "-"'
-        )
-    if out is not None:
-        if out.exists() and not out.is_dir():
-            raise ConfigurationError(f"--out {out} is a file; name a folder")
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigurationError(f"--out {out} cannot be made ({error.strerror}); name another folder") from None
-
-
-def _combinations(site: Path, said: Sequence[str]) -> "list[list[Encoder]]":
-    """Encoders of each combination; one that is in several is loaded once."""
-    from infra.errors import ConfigurationError
-    from infra.weights import read_weights
-    from models.encoders.build import build
-    from models.encoders.lookup import find_weights
-    from models.encoders.specs import describe
-
-    known = read_weights(site / "weights")
-    loaded: dict[str, Encoder] = {}
-    found = []
-    for words in dict.fromkeys(said):
-        parts = split_encoders(words)
-        if len(set(parts)) < len(parts):
-            raise ConfigurationError(f'--encoder "{words}" names an encoder twice; name each once')
-        for part in parts:
-            if part not in loaded:
-                weights = find_weights(known, part)
-                loaded[part] = build(describe(part, weights), weights)
-        found.append([loaded[part] for part in parts])
-    return found
-
-
-def split_encoders(words: str) -> list[str]:
-    """The encoders of `A+B`; a + within a name (`slowfast_r50+logits`) stands before no family.
-
-    >>> split_encoders("handcrafted/motion+afterwatch/tsm_r50+logits/mine")
-    ['handcrafted/motion', 'afterwatch/tsm_r50+logits/mine']
-    """
-    import re
-
-    from models.encoders.specs import FAMILIES
-
-    families = "|".join(re.escape(f"{family}/") for family in FAMILIES)
-    return re.split(rf"\+(?={families})", words)
 
 
 def _tell(context: typer.Context, report: "ClassificationReport", out: Path | None, name: str, as_json: bool) -> None:

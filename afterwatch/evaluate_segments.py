@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from afterwatch.encoder_options import load_combinations
 from afterwatch.head_options import (
     DEFAULT_ENCODER,
     BatchOption,
@@ -16,7 +17,7 @@ from afterwatch.head_options import (
     MembersOption,
     WeightDecayOption,
 )
-from afterwatch.options import JsonOption, print_json, progress_bars
+from afterwatch.options import JsonOption, check_out, print_json, progress_bars
 from afterwatch.segment_options import (
     AnnotationsOption,
     FrameRateOption,
@@ -32,7 +33,6 @@ from afterwatch.segment_options import (
     StrideOption,
     UnlistedOption,
     frame_rate_of,
-    load_combinations,
     segment_head,
     segment_losses,
 )
@@ -173,23 +173,6 @@ def _data(
         folder, annotations, unlisted=unlisted, layout=layout, source=source, sources=sources, progress=progress
     )
     return SegmentData(folder.resolve().name, videos)
-
-
-def check_out(out: Path | None, name: str) -> None:
-    """See before anything is decoded that what comes out can be kept."""
-    from infra.errors import ConfigurationError
-    from infra.table import NAME as PLAIN
-
-    if not PLAIN.fullmatch(name):
-        raise ConfigurationError(
-            f'--name "{name}" cannot name files: begin with a letter or a digit and go on with letters, digits, space, '
-            '".", "_" and "-"'
-        )
-    if out is not None:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigurationError(f"--out {out} cannot be made ({error.strerror}); name another folder") from None
 
 
 def _tell(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterwatch.classifier_texts import plain_name, tell_fitted
+from afterwatch.classifier_texts import fitted_told, plain_name, tell_fitted
 from afterwatch.head_options import (
     DEFAULT_ENCODER,
     BatchOption,
@@ -204,16 +204,7 @@ def fit_classifier(
             progress=progress,
         )
     if as_json:
-        print_json(
-            {
-                "classifier": fitted.name,
-                "version": fitted.version,
-                "in_service": fitted.serves,
-                "embedding_s": round(embedding_s, 3),
-                "seconds_per_epoch": round(fitted.seconds_per_epoch, 4),
-                "card": fitted.card,
-            }
-        )
+        print_json(fitted_told(fitted, embedding_s))
     else:
         tell_fitted(workspace, fitted, embedding_s)
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afterwatch.classifier_texts import number, plain_name
+from afterwatch.classifier_texts import fitted_told, number, plain_name
+from afterwatch.encoder_options import load_combinations
 from afterwatch.head_options import (
     DEFAULT_ENCODER,
     BatchOption,
@@ -34,7 +35,6 @@ from afterwatch.segment_options import (
     StrideOption,
     UnlistedOption,
     frame_rate_of,
-    load_combinations,
     segment_head,
     segment_losses,
 )
@@ -173,16 +173,7 @@ def fit_segments(
             progress=progress,
         )
     if as_json:
-        print_json(
-            {
-                "classifier": fitted.name,
-                "version": fitted.version,
-                "in_service": fitted.serves,
-                "embedding_s": round(embedding_s, 3),
-                "seconds_per_epoch": round(fitted.seconds_per_epoch, 4),
-                "card": fitted.card,
-            }
-        )
+        print_json(fitted_told(fitted, embedding_s))
     else:
         _tell(fitted, embedding_s)
 

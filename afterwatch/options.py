@@ -125,3 +125,25 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def check_out(out: Path | None, name: str) -> None:
+    """See before anything is decoded that what comes out can be kept.
+
+    Raises:
+        ConfigurationError: files cannot be called by the name, or the folder cannot be made.
+    """
+    from infra.table import NAME as PLAIN
+
+    if not PLAIN.fullmatch(name):
+        raise ConfigurationError(
+            f'--name "{name}" cannot name files: begin with a letter or a digit and go on with letters, digits, space, '
+            '".", "_" and "-"'
+        )
+    if out is not None:
+        if out.exists() and not out.is_dir():
+            raise ConfigurationError(f"--out {out} is a file; name a folder")
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"--out {out} cannot be made ({error.strerror}); name another folder") from None

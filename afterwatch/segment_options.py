@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from afterwatch.evaluate_classifier import split_encoders
 from afterwatch.head_options import head_settings
 
 if TYPE_CHECKING:
-    from models.encoders.base import Encoder
     from models.heads.classifier import ClassifierSettings
     from models.losses import SegmentLossSettings
 
@@ -136,31 +134,3 @@ def frame_rate_of(site: Path, said: float | None) -> float | None:
         return said
     sampling = read_settings(file).sampling
     return sampling.rate_hz if isinstance(sampling, AtRate) else None
-
-
-def load_combinations(site: Path, said: Sequence[str]) -> "list[list[Encoder]]":
-    """Encoders of each combination `A+B`, loaded; one that is in several is loaded once.
-
-    Raises:
-        ConfigurationError: one is named twice in a combination, or there is no such encoder (UnknownNameError).
-        WeightsError: its weights are not there.
-    """
-    from infra.errors import ConfigurationError
-    from infra.weights import read_weights
-    from models.encoders.build import build
-    from models.encoders.lookup import find_weights
-    from models.encoders.specs import describe
-
-    known = read_weights(site / "weights")
-    loaded: dict[str, Encoder] = {}
-    found = []
-    for words in dict.fromkeys(said):
-        names = split_encoders(words)
-        if len(set(names)) < len(names):
-            raise ConfigurationError(f'--encoder "{words}" names an encoder twice; name each once')
-        for name in names:
-            if name not in loaded:
-                weights = find_weights(known, name)
-                loaded[name] = build(describe(name, weights), weights)
-        found.append([loaded[name] for name in names])
-    return found

@@ -30,11 +30,12 @@ from models.summary.segments import Segments, cut_segments
 from models.summary.selection import EventSpan, Selection, select_segments, wanted_of
 from tasks.digest import digest_day
 from tasks.encoders import load_encoder
-from tasks.plan import DayPlan, DaySteps, Recording, ShardPlan, plan_days, recordings_of
+from tasks.plan import DayPlan, Recording, ShardPlan, plan_days, recordings_of
 from tasks.publish import ENTRIES, publish_day
 from tasks.receipts import Receipt
 from tasks.score import score_day
 from tasks.segment import segment_day
+from tasks.step_plans import DaySteps
 from tasks.steps import plan_camera
 from tasks.summarise import summarise_day
 from workspace.opened import Workspace

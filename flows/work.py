@@ -26,13 +26,14 @@ from tasks.digest_task import digest
 from tasks.embed import embed
 from tasks.heads import STEP as RETRIEVE
 from tasks.inventory import Row
-from tasks.plan import DayPlan, DaySteps, Selection, plan_days
+from tasks.plan import DayPlan, Selection, plan_days
 from tasks.publish import publish
 from tasks.receipts import Receipt, ShardOutcome, reason_of, record
 from tasks.report import NightReport, close_night, new_report
 from tasks.retrieve import retrieve
 from tasks.score import score
 from tasks.segment import segment
+from tasks.step_plans import DaySteps
 from tasks.steps import plan_camera
 from tasks.summarise import summarise
 from workspace.opened import Workspace

@@ -17,7 +17,8 @@ from tasks.alarm_inputs import GONE, unfit_for
 from tasks.camera_runs import CameraRuns, Row
 from tasks.heads import KIND as RETRIEVAL
 from tasks.heads import SUSPENDED, SUSPENDED_FOR
-from tasks.plan import FRAMES_SCOPE, AlarmPlan, AlarmRegion, DayPlan, Reference, Step, keys_of, made, paths_of
+from tasks.plan import FRAMES_SCOPE, DayPlan, keys_of, made, paths_of
+from tasks.step_plans import AlarmPlan, AlarmRegion, Reference, Step
 from workspace.opened import Workspace
 
 if TYPE_CHECKING:

@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable, Iterable
 
-from tasks.plan import DayPlan, Step
+from tasks.plan import DayPlan
 from tasks.receipts import Receipt, reason_of
+from tasks.step_plans import Step
 
 Applied = tuple[int, str]
 """Rows of scores that were written, and what there is to know."""

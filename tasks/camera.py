@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, ShardPlan
+from tasks.plan import FRAMES_SCOPE, DayPlan, ShardPlan
 from tasks.receipts import Receipt, ShardOutcome
+from tasks.step_plans import DaySteps
 
 MOST_TASKS = 300
 """Embedding tasks that a flow is kept to: the orchestrator's cost is per task, the work is per shard."""

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from lake.keys import Place, step_key
 from lake.ledger import FINISHED, newest
-from tasks.plan import Step
+from tasks.step_plans import Step
 from workspace.opened import Workspace
 
 Row = dict[str, Any]

@@ -27,9 +27,10 @@ from tasks.alarms import STEP
 from tasks.applied import apply_steps
 from tasks.health import Displaced, displacements
 from tasks.moved_view import moved_message, outside_moved_view
-from tasks.plan import AlarmPlan, AlarmRegion, DayPlan, DaySteps, Recording
+from tasks.plan import DayPlan, Recording
 from tasks.receipts import Receipt
 from tasks.rows import MICROSECOND, event_row, score_rows, write_rows
+from tasks.step_plans import AlarmPlan, AlarmRegion, DaySteps
 from workspace.classifiers import find_classifier, load_head
 from workspace.clip_vectors import Inputs
 from workspace.indexes import load_index

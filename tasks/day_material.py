@@ -15,8 +15,9 @@ from infra.errors import LakeError
 from lake.store import Store
 from lake.vectors import read_embeddings
 from models.summary.scores import surprise
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Recording, made, paths_of
+from tasks.plan import FRAMES_SCOPE, DayPlan, Recording, made, paths_of
 from tasks.rows import EPOCH, MICROSECOND
+from tasks.step_plans import DaySteps
 from tasks.summarise import recordings_of_day
 from tasks.summary_steps import is_there
 from workspace.opened import Workspace

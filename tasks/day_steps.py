@@ -5,7 +5,7 @@ from typing import Any
 
 from lake.keys import Place, step_key
 from lake.store import Store
-from tasks.plan import Step
+from tasks.step_plans import Step
 
 
 def day_key(name: str, place: Place, parameters: Mapping[str, Any], inputs: Iterable[str]) -> str:

@@ -13,8 +13,9 @@ from models.heads.nightly import Standard, fit_camera
 from models.heads.novelty import NoveltyHead, head_from_arrays
 from tasks.normal_snippets import ReferenceRows, distinct, nights_of, normal_only, thinned
 from tasks.novelty import load_projection, night_rule, novelty_settings
-from tasks.plan import NOVELTY, SELF, RegionPlan, Step
+from tasks.plan import NOVELTY, SELF
 from tasks.projections import ProjectionPlan
+from tasks.step_plans import RegionPlan, Step
 from workspace.opened import Workspace
 
 FEWEST_SNIPPETS = 8

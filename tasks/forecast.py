@@ -15,10 +15,11 @@ from tasks.camera import best_first, embed_receipts, step_receipts
 from tasks.camera_summaries import digests_due
 from tasks.digest import digest_day
 from tasks.inventory import USABLE, Inventory, Row, known_inventory, name_of, report, take_inventory
-from tasks.plan import DayPlan, DaySteps, Selection, plan_days, recordings_of
+from tasks.plan import DayPlan, Selection, plan_days, recordings_of
 from tasks.receipts import Receipt, reason_of, record
 from tasks.report import NightReport, close_night
 from tasks.standing import suspended_alarms
+from tasks.step_plans import DaySteps
 from tasks.steps import plan_camera
 from tasks.telling import tell
 from workspace.opened import Workspace

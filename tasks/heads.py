@@ -10,7 +10,8 @@ from lake.keys import Place, step_key
 from lake.labels import UseCase
 from lake.promotions import in_service
 from tasks.camera_runs import CameraRuns
-from tasks.plan import FRAMES_SCOPE, DayPlan, HeadPlan, Reference, Step, keys_of, made, paths_of
+from tasks.plan import FRAMES_SCOPE, DayPlan, keys_of, made, paths_of
+from tasks.step_plans import HeadPlan, Reference, Step
 from workspace.opened import Workspace
 
 KIND = "retrieval"

@@ -10,9 +10,10 @@ import pyarrow as pa
 from footage.health import HealthSpan, displacement, examine, moved_spans
 from footage.statistics import Grey
 from lake.stills import Still, read_stills
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Reference, made
+from tasks.plan import FRAMES_SCOPE, DayPlan, made
 from tasks.references import STILLS, reference_at
 from tasks.rows import MICROSECOND, write_rows
+from tasks.step_plans import DaySteps, Reference
 from workspace.opened import Workspace
 
 Displaced = tuple[Still, float | None]

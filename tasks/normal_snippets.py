@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from lake.store import Store
 from lake.vectors import Embeddings
 from models.arrays import Arrays
-from tasks.plan import Said
 from tasks.rows import EPOCH, MICROSECOND
+from tasks.step_plans import Said
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,12 +18,13 @@ from footage.writing import VideoWriter, write_jpeg
 from infra.settings import SummaryTable
 from lake.store import Store
 from tasks.kept_files import FOLDERS, EarlierParts, Part, decided_by, published, told_gone, write_told, written_part
-from tasks.plan import DayPlan, DaySteps, Recording, Step
+from tasks.plan import DayPlan, Recording
 from tasks.receipts import Receipt, reason_of
 from tasks.segment_sheets import CONTACT, FIGURE, JPEG_QUALITY, best_of, write_contact_sheet, write_figure
 from tasks.shown_events import ShownEvents
 from tasks.shown_pictures import SUMMARY, Cut, ShownPictures
 from tasks.shown_segments import chapter_of, entries_of, read_chosen
+from tasks.step_plans import DaySteps, Step
 from tasks.summarise import read_segments, recordings_of_day
 from tasks.summary_steps import standing_applied, standing_summarise
 from tasks.told_summary import gone_of, lacking_of, told_summary

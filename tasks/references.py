@@ -11,7 +11,8 @@ from datetime import datetime
 
 from footage.registration import is_telling
 from lake.stills import read_stills
-from tasks.plan import FRAMES_SCOPE, DayPlan, Product, Recording, Reference, made
+from tasks.plan import FRAMES_SCOPE, DayPlan, Product, Recording, made
+from tasks.step_plans import Reference
 from workspace.opened import Workspace
 
 STILLS = 2

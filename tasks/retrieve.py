@@ -22,9 +22,10 @@ from tasks.applied import apply_steps
 from tasks.heads import KIND, STEP, SUSPENDED
 from tasks.health import displacements
 from tasks.moved_view import moved_message, outside_moved_view
-from tasks.plan import DayPlan, DaySteps, HeadPlan
+from tasks.plan import DayPlan
 from tasks.receipts import Receipt
 from tasks.rows import event_row, score_rows, write_rows
+from tasks.step_plans import DaySteps, HeadPlan
 from workspace.opened import Workspace
 
 

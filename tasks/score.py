@@ -18,11 +18,12 @@ from models.events import Event
 from models.heads.nightly import Standard, Verdict, judge, rank
 from tasks.fit import Fitted, head_for, make_head, scores_of
 from tasks.health import make_health
-from tasks.plan import SELF, DayPlan, DaySteps, RegionPlan, Step
+from tasks.plan import SELF, DayPlan
 from tasks.projections import ProjectionPlan
 from tasks.reasons import reason_of_event
 from tasks.receipts import Receipt, reason_of
 from tasks.rows import EPOCH, MICROSECOND, event_row, finite, score_rows, write_rows
+from tasks.step_plans import DaySteps, RegionPlan, Step
 from workspace.opened import Workspace
 
 

@@ -29,10 +29,11 @@ from models.summary.scores import (
 )
 from models.summary.segments import Segments, overlaps
 from tasks.day_material import DayMaterial, Looks, Pictures, Scores, Times, read_material
-from tasks.plan import DayPlan, DaySteps, Measured
+from tasks.plan import DayPlan
 from tasks.receipts import Receipt, reason_of
 from tasks.rows import EPOCH, MICROSECOND, place_columns
 from tasks.segmentation import Cutting, cut_day
+from tasks.step_plans import DaySteps, Measured
 from tasks.summary_steps import left_out_of_segments, standing_past, standing_segment, told_again
 from workspace.opened import Workspace
 

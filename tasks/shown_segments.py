@@ -8,7 +8,8 @@ from footage.writing import Chapter
 from infra.errors import LakeError
 from lake.keys import short_hash
 from lake.store import Store
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Recording
+from tasks.plan import FRAMES_SCOPE, DayPlan, Recording
+from tasks.step_plans import DaySteps
 from tasks.summary_steps import standing_segment, standing_summarise
 
 COLUMNS = ("anomaly", "memorability", "entropy", "dynamics")

@@ -16,25 +16,10 @@ from tasks.camera_runs import CameraRuns
 from tasks.day_steps import day_key, day_step
 from tasks.heads import CameraHeads
 from tasks.kept_files import published, told_gone
-from tasks.plan import (
-    FRAMES_SCOPE,
-    NOVELTY,
-    DayPlan,
-    DaySteps,
-    Measured,
-    Reference,
-    RegionPlan,
-    Said,
-    Step,
-    Unusual,
-    in_one_piece,
-    keys_of,
-    made,
-    paths_of,
-    recordings_with,
-)
+from tasks.plan import FRAMES_SCOPE, NOVELTY, DayPlan, keys_of, made, paths_of, recordings_with
 from tasks.projections import ProjectionPlan, find_projection
 from tasks.references import find_references, references_within
+from tasks.step_plans import DaySteps, Measured, Reference, RegionPlan, Said, Step, Unusual, in_one_piece
 from tasks.summary_steps import MadeFrom, anomaly_steps, measured, plan_summary, segment_step, summarise_step
 from tasks.truth import Truth
 from workspace.opened import Workspace

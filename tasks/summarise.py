@@ -12,9 +12,10 @@ from infra.errors import LakeError
 from lake.store import rows_of
 from models.summary.scores import Column
 from models.summary.selection import Selection
-from tasks.plan import DayPlan, DaySteps, Recording
+from tasks.plan import DayPlan, Recording
 from tasks.receipts import Receipt, reason_of
 from tasks.rows import place_columns
+from tasks.step_plans import DaySteps
 from tasks.summary_steps import (
     left_out_of_summary,
     standing_applied,

@@ -11,7 +11,7 @@ from lake.keys import Place
 from lake.store import Store
 from tasks.camera_runs import CameraRuns
 from tasks.day_steps import day_key, day_step
-from tasks.plan import AlarmPlan, DaySteps, Measured, Step, SummaryPlan
+from tasks.step_plans import AlarmPlan, DaySteps, Measured, Step, SummaryPlan
 from workspace.opened import Workspace
 from workspace.weight_sets import NamedWeights
 

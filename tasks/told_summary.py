@@ -9,10 +9,11 @@ import pyarrow as pa
 
 from footage.regions import WHOLE
 from lake.store import Store
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Recording
+from tasks.plan import FRAMES_SCOPE, DayPlan, Recording
 from tasks.segment_sheets import CONTACT, FIGURE, best_of
 from tasks.shown_pictures import SUMMARY
 from tasks.shown_segments import SampledPictures, told_entry
+from tasks.step_plans import DaySteps
 from tasks.summarise import select
 from tasks.summary_steps import standing_applied, standing_segment, standing_summarise
 from workspace.opened import Workspace

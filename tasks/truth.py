@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 
 from lake.labels import Label, UseCase, labels_now
 from lake.verdicts import newest_of_each_moment
-from tasks.plan import Said, in_one_piece
+from tasks.step_plans import Said, in_one_piece
 from workspace.opened import Workspace
 from workspace.verdicts import judged_heads
 

@@ -10,12 +10,13 @@ from footage.index import FrameIndex
 from footage.regions import WHOLE
 from infra.errors import LakeError
 from tasks.kept_files import EarlierParts
-from tasks.plan import DayPlan, DaySteps, Recording
+from tasks.plan import DayPlan, Recording
 from tasks.publish import ENTRIES
 from tasks.receipts import reason_of
 from tasks.segment import measure_day
 from tasks.shown_events import ShownEvents
 from tasks.shown_segments import SampledPictures, entries_of, read_chosen, told_entry
+from tasks.step_plans import DaySteps
 from tasks.summarise import read_segments, recordings_of_day, select_day
 from tasks.summary_steps import standing_applied, standing_segment, standing_summarise
 from tasks.told_summary import gone_of, told_summary

@@ -9,8 +9,9 @@ from typing import Any
 from footage.probe import content_hash
 from infra.errors import LakeError
 from infra.site import Site
-from tasks.plan import DayPlan, DaySteps
+from tasks.plan import DayPlan
 from tasks.publish import ENTRIES, publish_day
+from tasks.step_plans import DaySteps
 from tasks.verify_recordings import same_number
 from workspace.opened import Workspace
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from lake.keys import Place
 from lake.ledger import FINISHED
-from tasks.plan import DayPlan, DaySteps, Selection
+from tasks.plan import DayPlan, Selection
 from tasks.publish import ENTRIES
+from tasks.step_plans import DaySteps
 from tasks.steps import plan_camera
 from tasks.verify_day import DayVerifier, Found
 from tasks.verify_recordings import Recordings

@@ -10,9 +10,10 @@ import pyarrow as pa
 from infra.errors import LakeError
 from lake.store import Store
 from tasks.classify import classify_day
-from tasks.plan import DayPlan, DaySteps, Step
+from tasks.plan import DayPlan
 from tasks.retrieve import retrieve_day
 from tasks.score import score_day
+from tasks.step_plans import DaySteps, Step
 from tasks.verify_recordings import furthest, same_number
 from workspace.opened import Workspace
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from afterwatch.__main__ import main
-from afterwatch.evaluate_classifier import split_encoders
+from afterwatch.encoder_options import split_encoders
 from infra.errors import ConfigurationError
 from infra.weights import WeightsFile, add_weights
 from models.encoders.base import EncoderSpec

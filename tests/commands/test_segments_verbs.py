@@ -236,7 +236,7 @@ def test_what_is_wrong_is_said(call: Call, videos: Path, tmp_path: Path) -> None
         ("evaluate", ("--loss", "focal"), 'unknown loss "focal"'),
         ("evaluate", ("--seeds", "0"), "seeds are at least 1"),
         ("evaluate", ("--name", "../up"), "cannot name files"),
-        ("evaluate", ("--out", str(bad)), "cannot be made"),
+        ("evaluate", ("--out", str(bad)), "is a file; name a folder"),
         ("evaluate", ("--encoder", "handcrafted/motion+handcrafted/motion"), "names an encoder twice"),
     ):
         code, _, said = call(verb, *arguments)

@@ -20,13 +20,14 @@ from tasks.digest import digest_day
 from tasks.embed import embed_shards
 from tasks.ingest import enter, examine_file
 from tasks.inventory import Inventory, Row, report, take_inventory
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Selection
+from tasks.plan import FRAMES_SCOPE, DayPlan, Selection
 from tasks.publish import publish_day
 from tasks.receipts import Receipt, ShardOutcome, record
 from tasks.report import NightReport, close_night, new_report
 from tasks.retrieve import retrieve_day
 from tasks.score import score_day
 from tasks.segment import segment_day
+from tasks.step_plans import DaySteps
 from tasks.steps import plan_camera
 from tasks.summarise import summarise_day
 from tests.tasks.planned import EVERYTHING, plan

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from tasks.inventory import Row, take_inventory
-from tasks.plan import DayPlan, DaySteps, Selection, ShardPlan, plan_days, recordings_of
+from tasks.plan import DayPlan, Selection, ShardPlan, plan_days, recordings_of
+from tasks.step_plans import DaySteps
 from tasks.steps import plan_camera
 from workspace.opened import Workspace
 

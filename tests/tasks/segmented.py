@@ -4,7 +4,8 @@ from datetime import date
 from typing import Any
 
 from lake.keys import Place
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, made
+from tasks.plan import FRAMES_SCOPE, DayPlan, made
+from tasks.step_plans import DaySteps
 from tests.tasks.nights import EAST, TUESDAY, table_of
 from tests.tasks.planned import plan, steps_of
 from workspace.opened import Workspace

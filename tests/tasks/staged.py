@@ -14,9 +14,10 @@ from footage.sampling import Shard
 from lake.keys import Place
 from lake.store import rows_of
 from models.layout import Layout
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Product, Recording, ShardPlan
+from tasks.plan import FRAMES_SCOPE, DayPlan, Product, Recording, ShardPlan
 from tasks.receipts import Receipt
 from tasks.score import score_day
+from tasks.step_plans import DaySteps
 from tasks.steps import plan_camera
 from tests.tasks.nights import MONDAY, new_site
 from workspace.opened import Workspace

@@ -22,10 +22,11 @@ from tasks.classify import classify_day
 from tasks.encoders import load_encoder
 from tasks.forecast import forecast, idle_night
 from tasks.kept_files import Published, published
-from tasks.plan import AlarmPlan, DaySteps, Selection
+from tasks.plan import Selection
 from tasks.receipts import Receipt
 from tasks.report import new_report
 from tasks.standing import suspended_alarms
+from tasks.step_plans import AlarmPlan, DaySteps
 from tests.tasks.alarmed import APPEARANCE, LIVELY, MOTION, flat, head_of, keep, lively, switch_on
 from tests.tasks.conftest import Processed
 from tests.tasks.heads import serve

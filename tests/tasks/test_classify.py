@@ -18,8 +18,9 @@ from lake.store import rows_of
 from models.encoders.base import EncoderSpec
 from models.events import EventRule, find_events
 from tasks.classify import classify_day
-from tasks.plan import AlarmPlan, DayPlan, DaySteps, Product
+from tasks.plan import DayPlan, Product
 from tasks.receipts import Receipt
+from tasks.step_plans import AlarmPlan, DaySteps
 from tasks.steps import plan_camera
 from tests.tasks.alarmed import APPEARANCE, LIVELY, MOTION, flat, head_of, keep, motion_inputs, switch_on
 from tests.tasks.nights import HATCH, MONDAY, say_region

@@ -17,9 +17,10 @@ from footage.decode import decode
 from footage.sheets import TRUTHS
 from lake.current import recordings_now
 from lake.keys import Place, short_hash
-from tasks.plan import FRAMES_SCOPE, DayPlan, DaySteps, Said, made
+from tasks.plan import FRAMES_SCOPE, DayPlan, made
 from tasks.publish import publish_day
 from tasks.shown_segments import read_chosen
+from tasks.step_plans import DaySteps, Said
 from tasks.summary_steps import standing_segment, standing_summarise
 from tasks.truth import Truth, truth_of
 from tests.tasks.conftest import Processed

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.plan import DayPlan, DaySteps
+from tasks.plan import DayPlan
+from tasks.step_plans import DaySteps
 from tests.tasks.nights import HATCH, MONDAY, TUESDAY, say_region
 from tests.tasks.staged import HALL, SNIPPET_S, Staged, days, small, unusual, usual
 

@@ -19,9 +19,9 @@ from tasks import retrieve as retrieving
 from tasks.camera import step_receipts
 from tasks.heads import KIND
 from tasks.kept_files import Published, published
-from tasks.plan import DaySteps, HeadPlan
 from tasks.receipts import Receipt
 from tasks.retrieve import retrieve_day
+from tasks.step_plans import DaySteps, HeadPlan
 from tests.tasks.conftest import Processed
 from tests.tasks.heads import ENCODER, RULE, serve, vectors_of
 from tests.tasks.nights import EAST, HATCH, MONDAY, NORTH, Night, configure, run, say_region, table_of

@@ -22,8 +22,9 @@ from models.calibration import robust_spread
 from tasks import classify as classifying
 from tasks import day_material
 from tasks.day_material import read_material
-from tasks.plan import FRAMES_SCOPE, AlarmPlan, DayPlan, DaySteps, Selection, made, paths_of
+from tasks.plan import FRAMES_SCOPE, DayPlan, Selection, made, paths_of
 from tasks.segment import measure_day, segment_day
+from tasks.step_plans import AlarmPlan, DaySteps
 from tasks.summarise import recordings_of_day, summarise_day
 from tasks.summary_steps import standing_segment, standing_summarise
 from tests.tasks.alarmed import LIVELY, lively, switch_on

@@ -15,9 +15,9 @@ from lake.weight_sets import save_weight_set, use_weight_set
 from models.summary.scores import Weights
 from models.summary.selection import EventSpan
 from tasks import retrieve as retrieving
-from tasks.plan import DaySteps, HeadPlan
 from tasks.rows import place_columns
 from tasks.segment import segment_day
+from tasks.step_plans import DaySteps, HeadPlan
 from tasks.summarise import read_day, read_segments, select, select_day, summarise_day
 from tasks.summary_steps import standing_summarise
 from tests.tasks.conftest import Processed

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from lake.keys import Place
 from lake.labels import Label, UseCase, say_labels, take_back
 from lake.thresholds import ThresholdChoice, say_threshold
-from tasks.plan import DaySteps
 from tasks.report import expected_alarms_of
+from tasks.step_plans import DaySteps
 from tasks.steps import plan_camera
 from tests.tasks.conftest import Processed
 from tests.tasks.nights import EAST, MONDAY, NORTH, TUESDAY, configure, run
