@@ -46,10 +46,11 @@ class Drawing {
 
   // What the page says.
 
-  show({ data, setTriggerValue }) {
+  show({ data, setStateValue }) {
     const subject = this.data.subject;
     this.data = data;
-    this.tell = (outline) => setTriggerValue("drawn", { outline, serial: this.serial });
+    // State, not a trigger: one that meets another rerun on its way can be lost, and with it what was drawn.
+    this.tell = (outline) => setStateValue("drawn", { outline, serial: this.serial });
     if (subject !== data.subject) {
       this.open = [];
       this.drag = null;
