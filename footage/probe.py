@@ -101,7 +101,7 @@ def _refuse_jumps_back(pts: NDArray[np.int64], time_base: Fraction) -> None:
     """Refuse a file whose clock was set back while it was recorded: two scenes would be told as one, interleaved."""
     steps = np.diff(pts)
     usual = float(np.median(np.abs(steps))) if len(steps) else 0.0
-    for after in np.flatnonzero(steps < -REORDER_PACKETS * max(usual, 1.0)) + 1:
+    for after in (np.flatnonzero(steps < -REORDER_PACKETS * max(usual, 1.0)) + 1).tolist():
         # A single wrong stamp is no jump: what lies around it tells.
         before, since = pts[max(0, after - REORDER_PACKETS) : after], pts[after : after + REORDER_PACKETS]
         if min(len(before), len(since)) >= REORDER_PACKETS // 2 and np.median(since) < np.median(before):

@@ -242,6 +242,49 @@ class ScheduleTable(Table):
     """Clock time, in the site's zone, at which no new shard starts."""
 
 
+class QueueTable(Table):
+    """What the night asks people to judge next."""
+
+    budget: Annotated[int, Field(ge=0, le=10_000)] = 20
+    """Snippets of one campaign that a night asks about, all cameras and heads together; 0: none."""
+    days: Annotated[int, Field(ge=1)] = 7
+    """Newest recorded days of a campaign that they are chosen from."""
+    heads: Literal["all"] | tuple[str, ...] = "all"
+    """Heads that are asked about: that of [novelty], names of [[alarms]], and use cases of retrieval heads."""
+    uncertain_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of a head's snippets that are near its threshold; the others are unlike all that was judged."""
+
+
+class RefitTable(Table):
+    """When models are trained anew, as candidates that a person may put into service."""
+
+    cron: str | None = None
+    """When, in the site's zone, as "0 12 * * 0"; none: only by hand."""
+    kinds: tuple[Literal["autoencoder", "retrieval", "classifier"], ...] = ("autoencoder", "retrieval", "classifier")
+    """What is trained anew."""
+    held_out: Annotated[float, Field(gt=0, le=0.5)] = 0.2
+    """Share of the newest recordings, new to the model in service, that both are compared on and neither is trained on."""
+    least_new_s: Seconds = 600.0
+    """Normal footage that is new to an autoencoder's model in service, below which it is left as it is."""
+    least_new_labels: Annotated[int, Field(ge=1)] = 4
+    """Labels that are new to a head's model in service, below which it is left as it is."""
+
+
+class FederationTable(Table):
+    """What this site trains together with others: weights and counts leave it, nothing else does."""
+
+    kinds: tuple[Literal["autoencoder", "classifier", "projection"], ...] = ("autoencoder", "classifier", "projection")
+    """What a server may ask this site to train."""
+    cameras: Literal["all"] | tuple[str, ...] = "all"
+    """Cameras whose footage is learnt from."""
+    least_samples: Annotated[int, Field(ge=1)] = 50
+    """Samples below which the site sits a round out: weights that few pictures made say much of them."""
+    round_s: Seconds = 3600.0
+    """Time that the server gives the clients for a round; who is late is left out of it."""
+    wait_s: Seconds = 600.0
+    """Time that the server waits for enough clients before a round, and a client for its server."""
+
+
 class ClusterTable(Table):
     """Where tasks run: an embedded local cluster, or an existing Dask scheduler."""
 
@@ -292,6 +335,9 @@ class Settings(Table):
     alarms: tuple[AlarmTable, ...] = ()
     notifications: NotificationsTable = NotificationsTable()
     summary: SummaryTable = SummaryTable()
+    queue: QueueTable = QueueTable()
+    refit: RefitTable = RefitTable()
+    federation: FederationTable = FederationTable()
     schedule: ScheduleTable = ScheduleTable()
     cluster: ClusterTable = ClusterTable()
     cameras: dict[str, CameraTable] = Field(default_factory=dict)

@@ -71,8 +71,11 @@ def read_weights(folder: Path) -> dict[str, WeightsFile]:
         try:
             weights = _CHECKED.validate_python({**entry, "path": folder / str(entry["path"])})
         except (ValidationError, KeyError, TypeError) as error:
-            first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("path",), "msg": "missing"}
-            raise ConfigurationError(f'{source}: ["{name}"] {first["loc"][-1]}: {first["msg"]}') from None
+            place, told_of = "path", "missing"
+            if isinstance(error, ValidationError):
+                first = error.errors()[0]
+                place, told_of = str(first["loc"][-1]), first["msg"]
+            raise ConfigurationError(f'{source}: ["{name}"] {place}: {told_of}') from None
         if not (folder / str(entry["path"])).resolve().is_relative_to(folder.resolve()):
             raise ConfigurationError(f'{source}: ["{name}"] path = "{entry["path"]}" leaves the folder of the weights')
         found[name] = weights

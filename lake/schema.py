@@ -288,13 +288,29 @@ TABLES = {
             ("weights", pa.string(), "weight set in use: settings, or name/version"),
         ),
         _table(
+            "queue",
+            "snippet that a person should judge next, as the night found; `day` and `camera` are its own",
+            ("rank", pa.int32(), "1 is asked first, over all cameras and heads of the campaign"),
+            *_SCORED,
+            ("kind", pa.string(), "novelty, alarm or retrieval"),
+            ("recording_id", pa.string(), ""),
+            ("from_us", pa.int64(), ""),
+            ("to_us", pa.int64(), ""),
+            ("taken_at", MOMENT, "true time of `from_us`"),
+            ("slice", pa.int32(), "temporal slice of the camera's day; of one slice only one is asked"),
+            ("reason", pa.string(), "uncertain (near the threshold) or diverse (unlike what was judged)"),
+            ("score", pa.float32(), "as in `scores`"),
+            ("threshold", pa.float32(), "what the score was held against"),
+            ("distance", pa.float32(), "of the score from the threshold, in the head's usual spread; 0 is in doubt"),
+        ),
+        _table(
             "runs",
             "step of a run; the newest finished row of step, place and scope says which files count",
             ("run_id", pa.string(), ""),
             (
                 "step",
                 pa.string(),
-                "ingest, embed, health, fit, score, retrieve, classify, segment, summarise, publish, digest or night",
+                "ingest, embed, health, fit, score, retrieve, classify, segment, summarise, publish, digest, queue, refit or night",
             ),
             ("scope", pa.string(), "what of the day: frames, space/region, head"),
             ("key", pa.string(), "hash of everything that decides the outputs"),
@@ -326,6 +342,7 @@ TABLES = {
                 ("operating_points", "where a person puts the threshold of a classifier's class"),
                 ("deliveries", "an event told by a channel of notifications"),
                 ("weight_sets", "a named set of weights of the summaries"),
+                ("skips", "a queued snippet that a person cannot or will not judge"),
             )
         ),
     )
@@ -340,6 +357,7 @@ STATEMENTS = (
     "operating_points",
     "deliveries",
     "weight_sets",
+    "skips",
 )
 
 

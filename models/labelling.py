@@ -251,7 +251,7 @@ def propagate(
     for answer in (False, True):
         mine = np.flatnonzero(certain & (answers == answer))
         best = mine[np.argsort(-confidence[mine], kind="stable")]
-        kept.append(best[: min(most, np.count_nonzero(relevant == answer))])
+        kept.append(best[: min(most, int(np.count_nonzero(relevant == answer)))])
     places = np.sort(np.concatenate(kept))
     return rows[places], answers[places], PROPAGATED_WEIGHT * confidence[places]
 

@@ -89,11 +89,12 @@ def read_split(file: Path, videos: SegmentVideos) -> tuple[SegmentVideos, Parts]
         if len(row) != 2:
             raise ConfigurationError(f"{file}, row {number}: {len(row)} cells; a row is video,part")
         name, part = row
-        if part not in PARTS:
+        known_part = next((known for known in PARTS if known == part), None)
+        if known_part is None:
             raise UnknownNameError(f"part in {file.name}, row {number}", part, PARTS)
         if name in said:
             raise ConfigurationError(f"{file}, row {number}: {name} was named before; name each video once")
-        said[name] = part
+        said[name] = known_part
     known = [video.name for video in videos.videos]
     told = counted("videos of the split that are not there", [name for name in said if name not in set(known)])
     told += counted("videos that the split does not name", [name for name in known if name not in said])

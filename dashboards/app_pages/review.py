@@ -187,8 +187,8 @@ def _undo(review: Review, who: str) -> None:
 
 
 def _order() -> Order:
-    asked = st.session_state.get("review_order") or "suggested"
-    return asked if asked in ORDERS else "suggested"
+    asked = st.session_state.get("review_order")
+    return next((order for order in ORDERS if order == asked), "suggested")
 
 
 def _nothing_left(order: Order, review: Review) -> None:

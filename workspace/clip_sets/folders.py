@@ -51,7 +51,9 @@ def read_folders(
     """
     base = _without_wrapping(folder)
     sides = sides_of(base)
-    parents = [(None, base)] if sides is None else [(split, side) for side, split in sides.items()]
+    parents: list[tuple[Split | None, Path]] = [(None, base)]
+    if sides is not None:
+        parents = [(split, side) for side, split in sides.items()]
     candidates, empty = [], []
     for split, parent in parents:
         for class_folder in (path for path in visible(parent) if path.is_dir()):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from infra.errors import AfterwatchError, ConfigurationError
-from models.heads.classifier import LIMIT, PUBLISHED, ClassifierHead, ClassifierSettings
+from models.heads.classifier import LIMIT, PUBLISHED, ClassifierHead, ClassifierSettings, ClassWeights
 from models.heads.classifier_network import HeadNetwork
 from models.heads.classifier_samples import ClassifierSamples, check_apart, fold_numbers
 from models.heads.classifier_training import cross_validate, fit_head, score_clips, train_classifier
@@ -252,11 +252,12 @@ def test_training_stops_by_what_is_held_out_and_keeps_its_best_epoch() -> None:
 def test_balanced_weights_bring_a_rare_class_up() -> None:
     samples = made_samples(clips=60, gap=0.5)
     rare = samples.of(np.flatnonzero(~samples.targets[:, 0] | (np.arange(60) < 10)))
+    kinds: tuple[ClassWeights, ...] = ("balanced", "none")
     mean = {
         weights: score_clips(
             train_classifier(replace(QUICK, patience=None, class_weights=weights), rare).head, rare
         ).mean()
-        for weights in ("balanced", "none")
+        for weights in kinds
     }
     assert rare.targets.mean() < 0.2
     assert mean["none"] < 0.3 < mean["balanced"]
