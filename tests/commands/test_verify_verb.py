@@ -118,7 +118,7 @@ def test_where_nothing_was_compared_that_is_said_with_exit_code_1(
         (("yesterday",), '"yesterday" is no day; write it as 2026-03-02'),
         ((DAY, "--camera", "hal"), 'did you mean "hall"'),
         ((DAY, "--no-summaries", "--render"), "--render is of the published summaries"),
-        ((DAY, "--frames", "0"), "greater than or equal to 1"),
+        ((DAY, "--frames", "0"), "'--frames': 0 is not in the range"),
     ],
 )
 def test_a_wrong_call_says_what_would_be_right(

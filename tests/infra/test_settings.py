@@ -305,6 +305,9 @@ PLAIN |= {"site", "footage", "encoders", "compute", "novelty", "summary", "sched
 PLAIN |= {
     "alarms",
     "notifications",
+    "queue",
+    "refit",
+    "federation",
     "email",
     "webhook",
     "host",
