@@ -1,12 +1,16 @@
 """From normal footage to an autoencoder that the night can use: trained, kept under its hash, told on a card.
 
+The entry of `weights.toml` says which version of an autoencoder is in service. The weights of every other version, candidate
+or replaced, lie in the same folder under their hash, so that any of them can be put into service.
+
 Everything unfinished lies under `.afterwatch/autoencoders/<architecture>-<name>/`: the checkpoint, from which the same
 call goes on, and the clips, which are taken away when the weights are made.
 """
 
+import hashlib
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as distribution_version
@@ -16,14 +20,17 @@ from typing import Any
 import numpy as np
 
 from footage.writing import write_bytes
-from infra.errors import ConfigurationError
-from infra.weights import Option, add_weights
+from infra.errors import ConfigurationError, LakeError, UnknownNameError
+from infra.weights import Option, WeightsFile, add_weights, file_sha256, read_weights
+from lake.promotions import promote
+from models.arrays import Arrays
 from models.autoencoders.checkpoint import CheckpointError
 from models.autoencoders.cuboids import Cuboids
-from models.autoencoders.settings import AutoencoderSettings
+from models.autoencoders.settings import AutoencoderSettings, settings_of
 from models.autoencoders.training import Trained, TrainingSettings, scores_of, train_autoencoder, training_cuboids
 from models.encoders.specs import CUBOID_RATE_HZ, RANDOM, RATE, describe
 from models.encoders.torch_runner import choose_device
+from workspace.classifiers import EVERY_CAMERA
 from workspace.clips import View
 from workspace.normal_footage import NormalFootage
 from workspace.opened import Workspace
@@ -32,6 +39,8 @@ KIND = "autoencoder"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 CHECKPOINT = "checkpoint.safetensors"
 QUANTILES = (0.001, 0.5, 0.95, 0.999)
+VERSION_DIGITS = 12
+"""Of the weights' hash, which are the version."""
 
 Progress = Callable[[str, float, float], None]
 
@@ -51,17 +60,22 @@ class FittedAutoencoder:
     card: dict[str, Any]
 
 
+def check_name(name: str) -> None:
+    """Raise ConfigurationError unless an autoencoder can be called so."""
+    if not NAME.fullmatch(name) or name == RANDOM:
+        raise ConfigurationError(
+            f'"{name}" cannot name an autoencoder: begin with a letter or a digit, and go on with letters, digits, ".", '
+            f'"_" and "-"; "{RANDOM}" stands for untrained weights'
+        )
+
+
 def work_folder(workspace: Workspace, settings: AutoencoderSettings, name: str) -> Path:
     """Folder of what is unfinished of an autoencoder.
 
     Raises:
         ConfigurationError: the name cannot be one.
     """
-    if not NAME.fullmatch(name) or name == RANDOM:
-        raise ConfigurationError(
-            f'"{name}" cannot name an autoencoder: begin with a letter or a digit, and go on with letters, digits, ".", '
-            f'"_" and "-"; "{RANDOM}" stands for untrained weights'
-        )
+    check_name(name)
     return workspace.site.state_folder / "autoencoders" / f"{settings.architecture}-{name}"
 
 
@@ -118,12 +132,121 @@ def fit_autoencoder(
         )
     except CheckpointError as error:
         raise ConfigurationError(f"{error}: --restart deletes it") from None
-    fitted = _keep(workspace, trained, name, footage, view, training, cuboids, held_out)
+    fitted = _kept_of(workspace, trained, name, footage, view, training, cuboids, held_out)
     shutil.rmtree(folder / "clips", ignore_errors=True)
     return fitted
 
 
-def _keep(
+def keep_autoencoder(
+    workspace: Workspace,
+    trained: Trained,
+    name: str,
+    about: dict[str, Any],
+    *,
+    candidate: bool,
+    arrays: Arrays | None = None,
+) -> FittedAutoencoder:
+    """Keep a trained autoencoder: its weights under their hash, its card in the registry.
+
+    Args:
+        workspace: where it is kept.
+        trained: the autoencoder.
+        name: third part of its name as an encoder.
+        about: what its card says beside shape, weights and epochs; `footage` with `rate_hz`, where the pictures were not at
+            10 Hz, is what the encoder looks at them by.
+        candidate: whether the version in service stays there; the night uses a candidate when it is put into service.
+        arrays: kept beside the errors by epoch: `held_out_scores`, say.
+
+    Raises:
+        ConfigurationError: the name cannot be one.
+    """
+    settings = trained.settings
+    check_name(name)
+    encoder = f"{KIND}/{settings.architecture}/{name}"
+    options = _options(settings.as_options(), about)
+    folder, content = workspace.site.weights_folder, trained.to_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    version = digest[:VERSION_DIGITS]
+    weights = WeightsFile(folder / f"{encoder.replace('/', '-')}-{version}.safetensors", digest, options=options)
+    if not weights.path.is_file() or file_sha256(weights.path) != digest:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(weights.path, content)
+    card = {
+        "encoder": encoder,
+        "space": describe(encoder, weights).space,
+        "architecture": settings.architecture,
+        "settings": asdict(settings),
+        "is_the_papers_size": settings.is_the_papers,
+        "weights": digest,
+        "epochs": [asdict(epoch) for epoch in trained.epochs],
+        "best_epoch": trained.best + 1,
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "afterwatch": distribution_version("afterwatch"),
+        "torch": distribution_version("torch"),
+        **about,
+    }
+    errors = {
+        "training_error": np.array([epoch.training for epoch in trained.epochs], np.float32),
+        "validation_error": np.array([epoch.validation for epoch in trained.epochs], np.float32),
+    }
+    workspace.registry.save(KIND, f"{settings.architecture}.{name}", version, card, {**errors, **(arrays or {})})
+    if not candidate:
+        add_weights(folder, encoder, weights.path, {"options": options})
+    return FittedAutoencoder(encoder, version, card)
+
+
+def versions_in_service(workspace: Workspace) -> dict[str, str]:
+    """Version in service of each autoencoder that `weights.toml` names, by its name in the registry."""
+    serving = {}
+    for encoder, weights in read_weights(workspace.site.weights_folder).items():
+        family, _, rest = encoder.partition("/")
+        if family == KIND and rest.count("/") == 1:
+            serving[rest.replace("/", ".")] = weights.sha256[:VERSION_DIGITS]
+    return serving
+
+
+def put_into_service(workspace: Workspace, name: str, version: str, author: str) -> None:
+    """Let the night use a version of an autoencoder from now on; the version it replaces stays, to be put back.
+
+    Its vectors are of another space: the next night embeds the footage anew.
+
+    Args:
+        workspace: whose.
+        name: as the registry has it, `hasan.hall`.
+        version: of it.
+        author: who says so.
+
+    Raises:
+        UnknownNameError: there is no such version.
+        LakeError: its weights are gone, or are not those of its card.
+    """
+    known = [found for kind, called, found in workspace.registry.versions() if (kind, called) == (KIND, name)]
+    if version not in known:
+        raise UnknownNameError(f"version of {KIND} {name}", version, known)
+    card = workspace.registry.card(KIND, name, version)
+    folder = workspace.site.weights_folder
+    try:
+        encoder, digest = str(card["encoder"]), str(card["weights"])
+        options = _options(settings_of(str(card["architecture"]), card["settings"]).as_options(), card)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise LakeError(f"the card of {KIND} {name} {version} is damaged ({error!r}); fit it again") from None
+    lying = [path for path in sorted(folder.glob(f"*-{version}.safetensors")) if file_sha256(path) == digest]
+    if not lying:
+        raise LakeError(
+            f"the weights of {KIND} {name} {version} are not in {folder} any more (SHA-256 {digest}); put the file back "
+            "as its name and hash say, or fit the autoencoder again"
+        )
+    add_weights(folder, encoder, lying[0], {"options": options})
+    promote(workspace.ledger, KIND, name, version, author, EVERY_CAMERA)
+
+
+def _options(options: dict[str, Option], about: Mapping[str, Any]) -> dict[str, Option]:
+    """Options of the encoder: its shape, and the rate of its pictures where it is not the usual one."""
+    rate_hz = float(about.get("footage", {}).get("rate_hz", CUBOID_RATE_HZ))
+    return options if rate_hz == CUBOID_RATE_HZ else {**options, RATE: rate_hz}
+
+
+def _kept_of(
     workspace: Workspace,
     trained: Trained,
     name: str,
@@ -133,27 +256,9 @@ def _keep(
     cuboids: Cuboids,
     held_out: Cuboids,
 ) -> FittedAutoencoder:
-    settings = trained.settings
-    encoder = f"{KIND}/{settings.architecture}/{name}"
-    options: dict[str, Option] = settings.as_options()
-    if view.rate_hz != CUBOID_RATE_HZ:
-        options[RATE] = view.rate_hz
-    unfinished = work_folder(workspace, settings, name) / "weights.safetensors"
-    write_bytes(unfinished, trained.to_bytes())
-    weights = add_weights(workspace.site.weights_folder, encoder, unfinished, {"options": options})
-    unfinished.unlink()
-    scores = scores_of(trained.network, _spread(held_out, training.validation_cuboids))
-    version = weights.sha256[:12]
-    card = {
-        "encoder": encoder,
-        "space": describe(encoder, weights).space,
-        "architecture": settings.architecture,
-        "settings": asdict(settings),
-        "is_the_papers_size": settings.is_the_papers,
-        "weights": weights.sha256,
+    scores = scores_of(trained.network, spread(held_out, training.validation_cuboids))
+    about = {
         "training": asdict(training),
-        "epochs": [asdict(epoch) for epoch in trained.epochs],
-        "best_epoch": trained.best + 1,
         "footage": {
             "sources": footage.sources,
             "seconds": round(footage.seconds, 3),
@@ -164,19 +269,10 @@ def _keep(
             "held_out_cuboids": len(held_out),
         },
         "held_out_scores": {f"{at:g}": round(float(np.quantile(scores, at)), 4) for at in QUANTILES},
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "afterwatch": distribution_version("afterwatch"),
-        "torch": distribution_version("torch"),
     }
-    arrays = {
-        "held_out_scores": scores,
-        "training_error": np.array([epoch.training for epoch in trained.epochs], np.float32),
-        "validation_error": np.array([epoch.validation for epoch in trained.epochs], np.float32),
-    }
-    workspace.registry.save(KIND, f"{settings.architecture}.{name}", version, card, arrays)
-    return FittedAutoencoder(encoder, version, card)
+    return keep_autoencoder(workspace, trained, name, about, candidate=False, arrays={"held_out_scores": scores})
 
 
-def _spread(cuboids: Cuboids, most: int) -> Cuboids:
+def spread(cuboids: Cuboids, most: int) -> Cuboids:
     """About `most` of the cuboids, evenly spread."""
     return Cuboids(cuboids.clips, cuboids.frames, cuboids.strides, step=max(1, -(-len(cuboids) // most)))
