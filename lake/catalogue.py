@@ -32,6 +32,7 @@ DATA_TABLES = (
     "unusual",
     "segments",
     "summaries",
+    "queue",
 )
 
 
