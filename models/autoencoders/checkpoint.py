@@ -40,6 +40,12 @@ class State:
     best_epoch: int = -1
     epochs: list[Epoch] = field(default_factory=list)
 
+    def reached(self, epoch: Epoch) -> None:
+        """Note what the network has come to, and keep it where it is the best so far."""
+        self.epochs.append(epoch)
+        if self.best_epoch < 0 or epoch.validation < self.epochs[self.best_epoch].validation:
+            self.best, self.best_epoch = copied(self.network), len(self.epochs) - 1
+
     def took_patience(self, patience: int) -> bool:
         return len(self.epochs) - 1 - self.best_epoch >= patience
 
@@ -48,8 +54,7 @@ def to_checkpoint(state: State, about: Mapping[str, Any]) -> bytes:
     """A state as bytes; `about` says of which training it is."""
     tensors = {f"{NETWORK}{name}": tensor for name, tensor in copied(state.network).items()}
     tensors |= {f"{BEST}{name}": tensor for name, tensor in state.best.items()}
-    for number, values in state.optimiser.state_dict()["state"].items():
-        tensors |= {f"{OPTIMISER}{number}.{name}": value.detach().cpu() for name, value in values.items()}
+    tensors |= {f"{OPTIMISER}{name}": tensor for name, tensor in optimiser_tensors(state.optimiser).items()}
     told = {**about, "epochs": [asdict(epoch) for epoch in state.epochs], "best_epoch": state.best_epoch}
     return save({name: tensor.contiguous() for name, tensor in tensors.items()}, {ABOUT: json.dumps(told)})
 
@@ -66,7 +71,7 @@ def from_checkpoint(state: State, checkpoint: bytes, about: Mapping[str, Any]) -
         CheckpointError: they are of another training.
     """
     try:
-        told = json.loads(_header(checkpoint)[ABOUT])
+        told = json.loads(header_of(checkpoint)[ABOUT])
         tensors = load(checkpoint)
     except (SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(f"the checkpoint is damaged ({error}); delete it and train again") from None
@@ -80,11 +85,25 @@ def from_checkpoint(state: State, checkpoint: bytes, about: Mapping[str, Any]) -
     state.best = _under(tensors, BEST)
     state.best_epoch = int(told["best_epoch"])
     state.epochs = [Epoch(**epoch) for epoch in told["epochs"]]
+    restore_optimiser(state.optimiser, _under(tensors, OPTIMISER))
+
+
+def optimiser_tensors(optimiser: torch.optim.AdamW) -> dict[str, Tensor]:
+    """An optimiser's state on the CPU, by number of the parameter and name, as in `0.exp_avg`."""
+    return {
+        f"{number}.{name}": value.detach().cpu()
+        for number, values in optimiser.state_dict()["state"].items()
+        for name, value in values.items()
+    }
+
+
+def restore_optimiser(optimiser: torch.optim.AdamW, tensors: Mapping[str, Tensor]) -> None:
+    """Give an optimiser the state that `optimiser_tensors` took from one of the same parameters."""
     kept: dict[int, dict[str, Tensor]] = {}
-    for name, value in _under(tensors, OPTIMISER).items():
+    for name, value in tensors.items():
         number, what = name.split(".", 1)
         kept.setdefault(int(number), {})[what] = value
-    state.optimiser.load_state_dict({**state.optimiser.state_dict(), "state": kept})
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": kept})
 
 
 def settings_in(content: bytes) -> AutoencoderSettings:
@@ -94,7 +113,7 @@ def settings_in(content: bytes) -> AutoencoderSettings:
         WeightsError: it is no such file.
     """
     try:
-        about = json.loads(_header(content)[ABOUT])
+        about = json.loads(header_of(content)[ABOUT])
         return settings_of(about.pop("architecture"), about)
     except (KeyError, ValueError, TypeError) as error:
         raise WeightsError(
@@ -112,8 +131,8 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _header(content: bytes) -> dict[str, str]:
-    """The texts in a safetensors file's header; the library reads them from files only."""
+def header_of(content: bytes) -> dict[str, str]:
+    """The texts in a safetensors file's header, which the library reads from files only; ValueError or KeyError where none."""
     length = int.from_bytes(content[:LENGTH_BYTES], "little")
     if not 0 < length <= len(content) - LENGTH_BYTES:
         raise ValueError("no safetensors header")

@@ -128,15 +128,15 @@ def train_autoencoder(
             training.
         AfterwatchError: the loss is not finite.
     """
-    for what, cuboids in (("training", clips), ("held-out", validation)):
-        _check_source(what, cuboids, settings)
-    state = _begin(settings, clips, training, device)
+    check_sources(settings, clips, validation)
+    running = RunningAutoencoder(settings, training, mean_picture(clips.clips), device)
+    state = State(running.network, running.optimiser, copied(running.network))
     about = _about(settings, clips, validation, training)
     if checkpoint is not None:
         from_checkpoint(state, checkpoint, about)
-    held_out = np.unique(np.linspace(0, len(validation) - 1, training.validation_cuboids).round().astype(np.int64))
     while len(state.epochs) < training.epochs and not state.took_patience(training.patience):
-        _one_epoch(state, clips, training, progress, device, lambda: _validated(state, validation, held_out, device))
+        trained = running.epoch(clips, len(state.epochs), progress)
+        state.reached(Epoch(trained, running.error(validation)))
         save_checkpoint(to_checkpoint(state, about))
     progress("training", training.epochs, training.epochs)
     return Trained(settings, {**state.best}, tuple(state.epochs), state.best_epoch)
@@ -172,72 +172,93 @@ def cell_errors_of(
 # One epoch.
 
 
-def _begin(settings: AutoencoderSettings, clips: Cuboids, training: TrainingSettings, device: str) -> State:
+def first_network(settings: AutoencoderSettings, seed: int) -> CuboidNetwork:
+    """The network that a training begins with, before it knows any footage; torch's own generator is left alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
-        network = build_autoencoder(settings)
-    network.set_normalisation(*mean_picture(clips.clips))
-    network.to(device)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, foreach=False
-    )
-    return State(network, optimiser, copied(network))
+        torch.manual_seed(seed)
+        return build_autoencoder(settings)
 
 
-def _one_epoch(
-    state: State,
-    clips: Cuboids,
-    training: TrainingSettings,
-    progress: Progress,
-    device: str,
-    validated: Callable[[], float],
-) -> None:
-    number = len(state.epochs)
-    # Drawn from seed and epoch alone: a resumed epoch is the one that was broken off.
-    order = np.random.default_rng((training.seed, number)).permutation(len(clips))[: training.cuboids_per_epoch]
-    starts = range(0, len(order), training.batch_size)
-    total = 0.0
-    state.network.train()
-    for done, begin in enumerate(starts):
-        for group in state.optimiser.param_groups:
-            group["lr"] = training.learning_rate * _decay((number + done / len(starts)) / training.epochs)
-        chosen = order[begin : begin + training.batch_size]
-        total += _step(state, _unit(clips.batch(chosen), device), training, number) * len(chosen)
-        progress("training", number + (done + 1) / len(starts), training.epochs)
-    state.network.eval()
-    state.epochs.append(Epoch(total / len(order), validated()))
-    if state.best_epoch < 0 or state.epochs[-1].validation < state.epochs[state.best_epoch].validation:
-        state.best, state.best_epoch = copied(state.network), number
+class RunningAutoencoder:
+    """A network on its way, on footage of one place: what central training and a site of a federation both run.
 
+    Args:
+        settings: shape of the autoencoder.
+        training: how; its `epochs` decide how the learning rate falls.
+        normalisation: `mean_picture` of the clips that are trained on.
+        device: torch's name of one.
+    """
 
-def _step(state: State, batch: Tensor, training: TrainingSettings, epoch: int) -> float:
-    """One step down; returns the mean squared error before it."""
-    state.optimiser.zero_grad(set_to_none=True)
-    error = error_maps(batch, state.network(batch)).mean()
-    # Errors are small beside full scale, and Adam's epsilon is not scaled with them: the loss is in the network's units.
-    loss = error / state.network.deviation.square()
-    if not torch.isfinite(loss):
-        raise AfterwatchError(
-            f"the loss became {float(loss.detach())} in epoch {epoch + 1}; a finite one is needed to go on: use a smaller learning "
-            f"rate than {training.learning_rate:g}, and train again from the beginning"
+    def __init__(
+        self,
+        settings: AutoencoderSettings,
+        training: TrainingSettings,
+        normalisation: tuple[NDArray[np.float32], float],
+        device: str,
+    ) -> None:
+        self._training, self._device = training, device
+        self.network = first_network(settings, training.seed)
+        self.network.set_normalisation(*normalisation)
+        self.network.to(device)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, foreach=False
         )
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    torch.nn.utils.clip_grad_norm_(state.network.parameters(), training.gradient_norm)
-    state.optimiser.step()
-    return float(error.detach())
+
+    def epoch(self, clips: Cuboids, number: int, progress: Progress = lambda _stage, _done, _total: None) -> float:
+        """Train for epoch `number`, from 0; returns the mean squared error of a pixel while it trained."""
+        training = self._training
+        # Drawn from seed and epoch alone: a resumed epoch is the one that was broken off.
+        order = np.random.default_rng((training.seed, number)).permutation(len(clips))[: training.cuboids_per_epoch]
+        starts = range(0, len(order), training.batch_size)
+        total = 0.0
+        self.network.train()
+        for done, begin in enumerate(starts):
+            for group in self.optimiser.param_groups:
+                group["lr"] = training.learning_rate * _decay((number + done / len(starts)) / training.epochs)
+            chosen = order[begin : begin + training.batch_size]
+            total += self._step(_unit(clips.batch(chosen), self._device), number) * len(chosen)
+            progress("training", number + (done + 1) / len(starts), training.epochs)
+        self.network.eval()
+        return total / len(order)
+
+    def error(self, cuboids: Cuboids) -> float:
+        """Mean squared error of a pixel over the cuboids that `measured` chooses."""
+        return _validated(self.network, cuboids, measured(cuboids, self._training), self._device)
+
+    def _step(self, batch: Tensor, epoch: int) -> float:
+        """One step down; returns the mean squared error before it."""
+        self.optimiser.zero_grad(set_to_none=True)
+        error = error_maps(batch, self.network(batch)).mean()
+        # Errors are small beside full scale, and Adam's epsilon is not scaled with them: the loss is in the network's units.
+        loss = error / self.network.deviation.square()
+        if not torch.isfinite(loss):
+            raise AfterwatchError(
+                f"the loss became {float(loss.detach())} in epoch {epoch + 1}; a finite one is needed to go on: use a smaller "
+                f"learning rate than {self._training.learning_rate:g}, and train again from the beginning"
+            )
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._training.gradient_norm)
+        self.optimiser.step()
+        return float(error.detach())
+
+
+def measured(cuboids: Cuboids, training: TrainingSettings) -> NDArray[np.int64]:
+    """Numbers of the `validation_cuboids` of cuboids that are reconstructed, evenly spread; all where there are fewer."""
+    count = min(training.validation_cuboids, len(cuboids))
+    return np.unique(np.linspace(0, len(cuboids) - 1, count).round().astype(np.int64))
 
 
 def _decay(share: float) -> float:
     return 0.55 + 0.45 * float(np.cos(np.pi * min(share, 1.0)))
 
 
-def _validated(state: State, validation: Cuboids, chosen: NDArray[np.int64], device: str) -> float:
+def _validated(network: CuboidNetwork, validation: Cuboids, chosen: NDArray[np.int64], device: str) -> float:
     """Mean squared error of a pixel over held-out cuboids."""
     total = 0.0
     with torch.inference_mode():
         for begin in range(0, len(chosen), 8):
             batch = _unit(validation.batch(chosen[begin : begin + 8]), device)
-            total += float(error_maps(batch, state.network(batch)).mean()) * len(batch)
+            total += float(error_maps(batch, network(batch)).mean()) * len(batch)
     return total / len(chosen)
 
 
@@ -245,17 +266,19 @@ def _unit(grey: Grey, device: str) -> Tensor:
     return torch.from_numpy(np.require(grey, requirements=["C", "W"])).to(device).float() / 255
 
 
-def _check_source(what: str, cuboids: Cuboids, settings: AutoencoderSettings) -> None:
-    if not len(cuboids):
-        raise ConfigurationError(
-            f"there are no {what} cuboids: no clip of {len(cuboids.clips)} has {cuboids.frames} pictures; add footage"
-        )
+def check_sources(settings: AutoencoderSettings, clips: Cuboids, validation: Cuboids) -> None:
+    """Raise ConfigurationError where there are no cuboids to train on or to hold out, or of another size."""
     wanted = (settings.cuboid_frames, settings.size_px, settings.size_px)
-    if (cuboids.frames, *cuboids.clips[0].shape[1:]) != wanted:
-        raise ConfigurationError(
-            f"{what} cuboids are of {(cuboids.frames, *cuboids.clips[0].shape[1:])}, the autoencoder takes {wanted}; "
-            "cut them for its size"
-        )
+    for what, cuboids in (("training", clips), ("held-out", validation)):
+        if not len(cuboids):
+            raise ConfigurationError(
+                f"there are no {what} cuboids: no clip of {len(cuboids.clips)} has {cuboids.frames} pictures; add footage"
+            )
+        if (cuboids.frames, *cuboids.clips[0].shape[1:]) != wanted:
+            raise ConfigurationError(
+                f"{what} cuboids are of {(cuboids.frames, *cuboids.clips[0].shape[1:])}, the autoencoder takes {wanted}; "
+                "cut them for its size"
+            )
 
 
 def _about(

@@ -9,6 +9,7 @@ On one machine the same samples, settings and seeds give the same head to the la
 small, and a GPU would wait for its kernels.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -186,15 +187,12 @@ def train_classifier(
     if validation is not None:
         check_apart(samples, validation)
     with torch.random.fork_rng(devices=[]), one_thread():
-        torch.manual_seed(settings.seed)
-        offset, scale = standardisation(samples.vectors)
-        network = HeadNetwork.begun(settings, torch.from_numpy(offset), torch.from_numpy(scale), len(samples.classes))
-        running = _Training(settings, network, samples)
+        running = RunningClassifier(settings, samples, standardisation(samples.vectors))
         if validation is None or settings.patience is None:
             for _ in range(settings.epochs):
                 running.epoch()
-            return TrainedHead(network.head(samples.classes), settings.epochs, settings.epochs, ())
-        return _stopped_early(settings, running, _Windows.of(network, validation), samples.classes)
+            return TrainedHead(running.network.head(samples.classes), settings.epochs, settings.epochs, ())
+        return _stopped_early(settings, running, Windows.of(running.network, validation), samples.classes)
 
 
 @contextmanager
@@ -233,60 +231,89 @@ def standardisation(vectors: Vectors) -> tuple[NDArray[np.float32], NDArray[np.f
 
 
 @dataclass(frozen=True)
-class _Windows:
+class Windows:
     """Standardised windows (M, D) and what they show (M, K)."""
 
     vectors: Tensor
     targets: Tensor
 
     @classmethod
-    def of(cls, network: HeadNetwork, samples: ClassifierSamples) -> "_Windows":
+    def of(cls, network: HeadNetwork, samples: ClassifierSamples) -> "Windows":
         targets = torch.from_numpy(samples.targets[samples.clip].astype(np.float32))
         return cls(network.standardised(torch.from_numpy(samples.vectors)), targets)
 
 
-class _Training:
-    """A network on its way."""
+class RunningClassifier:
+    """A network on its way, on the windows of one place: what central training and a site of a federation both run.
 
-    def __init__(self, settings: ClassifierSettings, network: HeadNetwork, samples: ClassifierSamples) -> None:
-        self._settings, self.network = settings, network
-        self._windows = _Windows.of(network, samples)
-        shown = self._windows.targets.sum(dim=0)
-        balanced = settings.class_weights == "balanced"
-        self._positive_weight = (len(self._windows.targets) - shown) / shown if balanced else torch.ones_like(shown)
-        self._optimiser = torch.optim.AdamW(
-            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    It seeds torch's own generator and goes on drawing from it, so whoever makes one holds a fork of it.
+
+    Args:
+        settings: shape of the head, and how it is trained.
+        samples: to learn from. With balanced weights, a class that no clip shows, or every one, is left out of the loss:
+            there is nothing to balance it by.
+        standardised_by: offset and scale of the windows, see `standardisation`.
+    """
+
+    def __init__(
+        self,
+        settings: ClassifierSettings,
+        samples: ClassifierSamples,
+        standardised_by: tuple[NDArray[np.float32], NDArray[np.float32]],
+    ) -> None:
+        torch.manual_seed(settings.seed)
+        offset, scale = (torch.from_numpy(values) for values in standardised_by)
+        self._settings, self.network = settings, HeadNetwork.begun(settings, offset, scale, len(samples.classes))
+        self._windows = Windows.of(self.network, samples)
+        self._positive_weight, self._class_weight = _weights(settings, self._windows.targets)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
-        self._random = np.random.default_rng(settings.seed)
+        self.random = np.random.default_rng(settings.seed)
 
-    def epoch(self) -> None:
-        """Train on all windows once, in a new order."""
+    def epoch(self) -> float:
+        """Train on all windows once, in a new order; the mean loss of a member while it trained."""
         self.network.train()
-        order = torch.from_numpy(self._random.permutation(len(self._windows.targets)))
+        order = torch.from_numpy(self.random.permutation(len(self._windows.targets)))
+        total = 0.0
         for rows in torch.split(order, self._settings.batch_size):
-            self._optimiser.zero_grad(set_to_none=True)
+            self.optimiser.zero_grad(set_to_none=True)
             logits = self.network.member_logits(self._windows.vectors[rows])
             # Summed over members: each learns as if it were alone.
             loss = self._loss(logits, self._windows.targets[rows].expand_as(logits)) * self._settings.members
-            if not bool(torch.isfinite(loss)):
+            if not math.isfinite(reached := loss.item()):
                 raise AfterwatchError(
-                    f"the loss is {loss.item()} at a learning rate of {self._settings.learning_rate:g}; give a smaller one"
+                    f"the loss is {reached} at a learning rate of {self._settings.learning_rate:g}; give a smaller one"
                 )
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            self._optimiser.step()
+            self.optimiser.step()
+            total += reached * len(rows)
         self.network.eval()
+        return total / (len(order) * self._settings.members)
 
-    def loss_of(self, windows: _Windows) -> float:
+    def loss_of(self, windows: Windows) -> float:
         """Mean loss of windows that are not learnt from."""
         with torch.inference_mode():
             return float(self._loss(self.network.member_logits(windows.vectors).mean(dim=0), windows.targets))
 
     def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=self._positive_weight)
+        return functional.binary_cross_entropy_with_logits(
+            logits, targets, weight=self._class_weight, pos_weight=self._positive_weight
+        )
+
+
+def _weights(settings: ClassifierSettings, targets: Tensor) -> tuple[Tensor, Tensor | None]:
+    """What a positive window of each class counts, (K,), and what the class itself does; None where each counts as one."""
+    shown = targets.sum(dim=0)
+    if settings.class_weights != "balanced":
+        return torch.ones_like(shown), None
+    both = (shown > 0) & (shown < len(targets))
+    positive = (len(targets) - shown) / torch.where(both, shown, len(targets))
+    return positive, None if bool(both.all()) else both.float()
 
 
 def _stopped_early(
-    settings: ClassifierSettings, running: _Training, held_out: _Windows, classes: tuple[str, ...]
+    settings: ClassifierSettings, running: RunningClassifier, held_out: Windows, classes: tuple[str, ...]
 ) -> TrainedHead:
     """Train until the loss of what is held out has not fallen for `patience` epochs; the best epoch's head."""
     best, losses, at = None, list[float](), 0

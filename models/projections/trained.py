@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import silhouette_score
 
 from infra.errors import ConfigurationError, UnknownNameError
 from models.arrays import Arrays
@@ -186,6 +185,8 @@ def silhouette(vectors: Vectors, labels: NDArray[np.int64]) -> float | None:
     Returns:
         Within [-1, 1]; None where it is not defined, with one class or as many as vectors.
     """
+    from sklearn.metrics import silhouette_score  # a site that joins a federation starts sooner without
+
     if not 2 <= len(np.unique(labels)) < len(labels):
         return None
     return float(silhouette_score(vectors.astype(np.float64), labels))

@@ -86,21 +86,15 @@ def train_projection(
         AfterwatchError: the loss is not finite.
     """
     classes = _check(settings, training, validation)
-    scaling = Scaling.fit("standardise", training.views.reshape(-1, training.views.shape[2]))
-    where = choose_device(device)
-    source, target = training.views.shape[2], min(settings.dimension, training.views.shape[2])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        layer, loss = nn.Linear(source, target).to(where), build_loss(settings, target, classes).to(where)
-    running = _Training(settings, layer, loss, where)
-    learnt, held = (_Rows.of(samples, scaling, where) for samples in (training, validation))
+    running = RunningProjection(settings, scaling_of(training), training.views.shape[2], classes, device)
+    learnt, held = running.rows(training), running.rows(validation)
 
     epochs: list[Epoch] = []
-    untrained = best = _folded(layer, scaling, settings.to_unit_length)
+    untrained = best = running.projection()
     at = 0
     for number in range(settings.epochs + 1):
         trained = running.epoch(learnt) if number else None
-        now = _folded(layer, scaling, settings.to_unit_length)
+        now = running.projection()
         epochs.append(Epoch(number, trained, running.loss_of(held), _reached(settings, validation, now)))
         progress(epochs[-1])
         if epochs[-1].silhouette > epochs[at].silhouette:
@@ -128,55 +122,91 @@ def _remark(best: int, most: int) -> str:
 
 
 @dataclass(frozen=True)
-class _Rows:
+class Rows:
     """Samples on a device: scaled views (N, V, D), classes (N,)."""
 
     views: Tensor
     classes: Tensor
 
-    @classmethod
-    def of(cls, samples: ViewedVectors, scaling: Scaling, device: torch.device) -> "_Rows":
+
+def scaling_of(training: ViewedVectors) -> Scaling:
+    """How the values of samples are standardised: by all of their views."""
+    return Scaling.fit("standardise", training.views.reshape(-1, training.views.shape[2]))
+
+
+def first_layers(settings: ProjectionTraining, source: int, classes: int) -> tuple[nn.Linear, Loss]:
+    """The layer and the loss that a training begins with, on the CPU; torch's own generator is left alone.
+
+    Args:
+        settings: loss, dimension and seed.
+        source: D, values of a vector.
+        classes: number of classes.
+    """
+    target = min(settings.dimension, source)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        return nn.Linear(source, target), build_loss(settings, target, classes)
+
+
+class RunningProjection:
+    """A layer and its loss on their way, on samples of one place: what central training and a site of a federation both run.
+
+    Args:
+        settings: loss, dimension and how it is trained.
+        scaling: of the vectors, see `scaling_of`.
+        source: D, values of a vector.
+        classes: number of classes.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+    """
+
+    def __init__(self, settings: ProjectionTraining, scaling: Scaling, source: int, classes: int, device: str) -> None:
+        self._settings, self._scaling, self._device = settings, scaling, choose_device(device)
+        layer, loss = first_layers(settings, source, classes)
+        self.layer, self.loss = layer.to(self._device), loss.to(self._device)
+        parameters = [*self.layer.parameters(), *self.loss.parameters()]
+        self.optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        self.random = np.random.default_rng(settings.seed)
+
+    def rows(self, samples: ViewedVectors) -> Rows:
+        """Samples as they are trained on."""
         count, each, dimension = samples.views.shape
-        scaled = scaling.apply(samples.views.reshape(-1, dimension)).reshape(count, each, dimension)
+        scaled = self._scaling.apply(samples.views.reshape(-1, dimension)).reshape(count, each, dimension)
         classes = np.zeros(count, np.int64) if samples.labels is None else samples.labels
-        return cls(torch.from_numpy(scaled).to(device), torch.from_numpy(classes).to(device))
+        return Rows(torch.from_numpy(scaled).to(self._device), torch.from_numpy(classes).to(self._device))
 
-
-class _Training:
-    """A layer and its loss on their way."""
-
-    def __init__(self, settings: ProjectionTraining, layer: nn.Linear, loss: Loss, device: torch.device) -> None:
-        self._settings, self._layer, self._loss, self._device = settings, layer, loss, device
-        parameters = [*layer.parameters(), *loss.parameters()]
-        self._optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-        self._random = np.random.default_rng(settings.seed)
-
-    def epoch(self, rows: _Rows) -> float:
+    def epoch(self, rows: Rows) -> float:
         """Train on all samples once, in a new order; the mean loss."""
         total = 0.0
-        for batch in self._batches(self._random.permutation(len(rows.views))):
+        for batch in self._batches(self.random.permutation(len(rows.views))):
             loss = self._of(rows, batch)
             if not bool(torch.isfinite(loss)):
                 raise AfterwatchError(
                     f"the loss is {loss.item()} at a learning rate of {self._settings.learning_rate:g}; "
                     "train with a smaller one"
                 )
-            self._optimiser.zero_grad()
+            self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch's own is not annotated
-            self._optimiser.step()
+            self.optimiser.step()
             total += loss.item() * len(batch)
         return total / len(rows.views)
 
     @torch.no_grad()
-    def loss_of(self, rows: _Rows) -> float:
+    def loss_of(self, rows: Rows) -> float:
         """The mean loss of samples, always in the same batches; classes are mixed in them."""
         order = np.random.default_rng(0).permutation(len(rows.views))
         return sum(self._of(rows, batch).item() * len(batch) for batch in self._batches(order)) / len(order)
 
-    def _of(self, rows: _Rows, batch: NDArray[np.int64]) -> Tensor:
+    def projection(self) -> TrainedProjection:
+        """The layer with the scaling of its input, as arrays."""
+        weight, bias = (value.detach().cpu().double().numpy() for value in (self.layer.weight, self.layer.bias))
+        scaling = self._scaling
+        matrix = np.ascontiguousarray(weight.T / scaling.scale.astype(np.float64)[:, None])
+        return TrainedProjection(scaling.offset.astype(np.float64), matrix, bias.copy(), self._settings.to_unit_length)
+
+    def _of(self, rows: Rows, batch: NDArray[np.int64]) -> Tensor:
         chosen = torch.from_numpy(batch).to(self._device)
         views, classes, samples = rows_of_views(rows.views[chosen], rows.classes[chosen], chosen)
-        loss: Tensor = self._loss(self._layer(views), classes, samples)
+        loss: Tensor = self.loss(self.layer(views), classes, samples)
         return loss
 
     def _batches(self, order: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
@@ -184,8 +214,8 @@ class _Training:
         yield from np.array_split(order, max(1, round(len(order) / self._settings.batch_size)))
 
 
-def _check(settings: ProjectionTraining, training: ViewedVectors, validation: ViewedVectors) -> int:
-    """Number of classes; raises ConfigurationError where the samples do not do for the loss."""
+def check_samples(settings: ProjectionTraining, training: ViewedVectors, validation: ViewedVectors) -> None:
+    """Raise ConfigurationError where the samples of one place do not do for the loss."""
     if min(len(training), len(validation)) < 2:
         raise ConfigurationError(
             f"a projection is trained on at least 2 samples and stopped by as many others, got {len(training)} and "
@@ -198,26 +228,26 @@ def _check(settings: ProjectionTraining, training: ViewedVectors, validation: Vi
     if settings.loss == SELF_SUPERVISED:
         if min(training.views.shape[1], validation.views.shape[1]) < 2:
             raise ConfigurationError("the self-supervised loss compares views of one sample: make at least 2 of each")
-        return 1
+        return
     if training.labels is None or validation.labels is None:
         raise ConfigurationError(
             f'the loss {settings.loss} needs labels; give footage in folders of classes, or use "{SELF_SUPERVISED}"'
         )
-    classes = [set[int](samples.labels.tolist()) for samples in (training, validation) if samples.labels is not None]
-    if len(classes[0]) < 2 or len(classes[1]) < 2:
+    learnt, held = len(np.unique(training.labels)), len(np.unique(validation.labels))
+    if min(learnt, held) < 2:
         raise ConfigurationError(
-            f"the loss {settings.loss} tells classes apart: there are {len(classes[0])} in training and "
-            f"{len(classes[1])} in validation; give footage of at least 2 to both"
+            f"the loss {settings.loss} tells classes apart: there are {learnt} in training and {held} in validation; "
+            "give footage of at least 2 to both"
         )
-    if not classes[1] <= classes[0]:
-        raise ConfigurationError(
-            f"{len(classes[1] - classes[0])} classes are in validation but not in training; give clips of them to both"
-        )
-    return int(max(classes[0])) + 1
 
 
-def _folded(layer: nn.Linear, scaling: Scaling, to_unit_length: bool) -> TrainedProjection:
-    """The layer with the scaling of its input, as arrays."""
-    weight, bias = (value.detach().cpu().double().numpy() for value in (layer.weight, layer.bias))
-    matrix = np.ascontiguousarray(weight.T / scaling.scale.astype(np.float64)[:, None])
-    return TrainedProjection(scaling.offset.astype(np.float64), matrix, bias.copy(), to_unit_length)
+def _check(settings: ProjectionTraining, training: ViewedVectors, validation: ViewedVectors) -> int:
+    """Number of classes; raises ConfigurationError where the samples do not do for the loss."""
+    check_samples(settings, training, validation)
+    if settings.loss == SELF_SUPERVISED or training.labels is None or validation.labels is None:
+        return 1
+    if unknown := set(validation.labels.tolist()) - set(training.labels.tolist()):
+        raise ConfigurationError(
+            f"{len(unknown)} classes are in validation but not in training; give clips of them to both"
+        )
+    return int(training.labels.max()) + 1
