@@ -1,0 +1,130 @@
+"""A federation served: SuperLink beside this process, and the installed server app working through the rounds.
+
+Ctrl-C and a crash leave a checkpoint of the last finished round; the same command goes on with the round after it.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flows.flower_processes import FLOWER, FlowerProcessError, one_at_a_time
+from flows.flower_tasks import POLL_S, START_S
+from flows.joining import written
+from flows.superlink import SuperLink, superlink
+from infra.errors import ConfigurationError
+from models.federation.plan import FederatedPlan
+from models.federation.reports import FederatedResult, RoundReport
+from workspace.federation.admitted import clients
+from workspace.federation.folders import federation_folder
+from workspace.federation.keys import server_certificate
+from workspace.federation.memories import forget_checkpoint, load_checkpoint
+from workspace.federation.server_app import AdmittedGrid, Wanted, keep_federation, server_app
+from workspace.opened import Workspace
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What is served, before anybody came.
+
+    Attributes:
+        address: where clients reach it.
+        first_round: with which it goes on.
+        clients: names of the admitted.
+    """
+
+    address: str
+    first_round: int
+    clients: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a federation came to.
+
+    Attributes:
+        name, version: in the registry, under the kind `federation`.
+        card: with every round.
+    """
+
+    name: str
+    version: str
+    card: Mapping[str, Any]
+
+
+def serve(
+    workspace: Workspace,
+    plan: FederatedPlan,
+    wanted: Wanted,
+    *,
+    host: str,
+    port: int,
+    restart: bool = False,
+    begun: Callable[[Begun], None] = lambda _begun: None,
+    on_round: Callable[[RoundReport], None] = lambda _report: None,
+) -> Served:
+    """Serve a federation to its end, or go on where an earlier call stopped.
+
+    Args:
+        workspace: of the server.
+        plan: what is trained.
+        wanted: whom to wait for.
+        host, port: to listen on.
+        restart: forget what was reached.
+        begun: told when clients can come.
+        on_round: told each round, when its checkpoint is on the disk.
+
+    Raises:
+        ConfigurationError: there is no certificate, too few clients are admitted, or what was reached is of another plan.
+        FederationError: too few clients came, or nothing of what they sent could be used.
+        FlowerProcessError: SuperLink does not come up, or this workspace is served already.
+    """
+    certificate = server_certificate(workspace.site)
+    admitted = clients(workspace.site)
+    if len(admitted) < wanted.at_least:
+        raise ConfigurationError(
+            f"{len(admitted)} clients are admitted, a round needs {wanted.at_least}: "
+            '"afterwatch federate admit NAME client.pub" lets one in'
+        )
+    folder = federation_folder(workspace, plan.name)
+    with one_at_a_time(workspace.site.state_folder / FLOWER, "serve"):
+        if restart:
+            forget_checkpoint(folder)
+        reached = load_checkpoint(folder, plan.digest)
+        first_round = 1 if reached is None else reached.next_round
+        if first_round <= plan.rounds:
+            address = written(host, port)
+            with superlink(workspace.site, certificate, address) as link, link.run() as run:
+                link.names()
+                begun(Begun(address, first_round, tuple(client.name for client in admitted)))
+                _rounds(workspace, plan, wanted, link, run, on_round)
+        name, version, card = keep_federation(workspace, plan)
+    return Served(name, version, card)
+
+
+def _rounds(
+    workspace: Workspace,
+    plan: FederatedPlan,
+    wanted: Wanted,
+    link: SuperLink,
+    run: int,
+    on_round: Callable[[RoundReport], None],
+) -> None:
+    results: list[FederatedResult] = []
+    app = server_app(workspace, plan, wanted, on_round=on_round, on_result=results.append)
+    token = _claimed(link, run)
+    link.desk.run_server_app(token, app, lambda address, token: AdmittedGrid(address, token, link.names))
+    if not results:
+        raise FlowerProcessError(f"the rounds ended without a result; {link.process.log} may say why")
+
+
+def _claimed(link: SuperLink, run: int) -> str:
+    """Token of the run's task, which SuperLink lays out as soon as it has the run."""
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
+        if (token := link.desk.claim(run)) is not None:
+            return token
+        time.sleep(POLL_S)
+    raise FlowerProcessError(
+        f"Flower's superlink did not begin the run within {START_S:.0f} s; {link.process.log} says why"
+    )
