@@ -10,6 +10,7 @@ import typer
 from afterwatch import export
 from afterwatch.classifier_texts import number, tell_metrics
 from afterwatch.options import JsonOption, SiteOption, print_json, print_table
+from afterwatch.refit import tell_comparison
 
 if TYPE_CHECKING:
     from lake.operating_points import OperatingPoint
@@ -43,12 +44,11 @@ def register(app: typer.Typer) -> None:
 def list_models(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
     """List the heads that were fitted, by kind, name and version."""
     from infra.errors import LakeError
-    from lake.promotions import in_service
     from workspace.opened import Workspace
-    from workspace.serving import SERVING
+    from workspace.serving import SERVING, versions_in_service
 
     workspace = Workspace(site)
-    serving = {kind: in_service(workspace.ledger, kind) for kind in SERVING}
+    serving = {kind: versions_in_service(workspace, kind) for kind in SERVING}
     rows = []
     for kind, name, version in workspace.registry.versions():
         try:
@@ -114,6 +114,8 @@ def show(
     serves = "in service" if model.serving == chosen else f"in service: {model.serving or 'no version'}"
     typer.echo(f"{model.kind} {name} {chosen}, one of {len(model.versions)}; {serves}")
     print_table(("", ""), [(key, _brief(value)) for key, value in card.items() if key not in LONG])
+    if card.get("comparison"):
+        tell_comparison(card["comparison"], card.get("drift"), "trained anew")
     for class_name, rows in told.get("classes", {}).items():
         _tell_class(card, class_name, rows, told.get("test", {}).get(class_name))
 
@@ -126,7 +128,10 @@ def promote(
     site: SiteOption = Path("."),
     as_json: JsonOption = False,
 ) -> None:
-    """Put a version of a classifier or a retrieval head into service, in place of any other, from the next night on."""
+    """Put a version of a classifier, a retrieval head or an autoencoder into service, in place of any other.
+
+    It counts from the next night on. Any earlier version can be put back in the same way.
+    """
     from workspace.opened import Workspace
     from workspace.serving import model_named, put_into_service
 
@@ -263,7 +268,7 @@ def _point_told(point: "OperatingPoint", swept: "Sweep") -> dict[str, Any]:
     }
 
 
-LONG = ("metrics", "thresholds", "clips", "fold_clips")
+LONG = ("metrics", "thresholds", "clips", "clip_sources", "fold_clips", "comparison", "drift")
 """Parts of a card that have a table of their own, or are too long for one line."""
 
 

@@ -6,8 +6,6 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from dashboards.snapshot import LakeReader
-from lake.ledger import Ledger
-from lake.promotions import in_service
 from lake.registry import CARD, Registry
 from workspace.serving import SERVING
 
@@ -52,11 +50,6 @@ def names_by_kind(registry: Registry) -> dict[str, dict[str, list[str]]]:
     for kind, name, version in registry.versions():
         found.setdefault(kind, {}).setdefault(name, []).append(version)
     return found
-
-
-def serving_versions(ledger: Ledger, kind: str) -> dict[str, str]:
-    """Version in service of each name of a kind."""
-    return in_service(ledger, kind) if kind in SERVING else {}
 
 
 def read_model(registry: Registry, kind: str, name: str, version: str) -> Model:

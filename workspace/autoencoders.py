@@ -21,7 +21,7 @@ import numpy as np
 
 from footage.writing import write_bytes
 from infra.errors import ConfigurationError, LakeError, UnknownNameError
-from infra.weights import Option, WeightsFile, add_weights, file_sha256, read_weights
+from infra.weights import Option, WeightsFile, add_weights, file_sha256
 from lake.promotions import promote
 from models.arrays import Arrays
 from models.autoencoders.checkpoint import CheckpointError
@@ -34,13 +34,13 @@ from workspace.classifiers import EVERY_CAMERA
 from workspace.clips import View
 from workspace.normal_footage import NormalFootage
 from workspace.opened import Workspace
+from workspace.serving import VERSION_DIGITS
 
 KIND = "autoencoder"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 CHECKPOINT = "checkpoint.safetensors"
 QUANTILES = (0.001, 0.5, 0.95, 0.999)
-VERSION_DIGITS = 12
-"""Of the weights' hash, which are the version."""
+
 
 Progress = Callable[[str, float, float], None]
 
@@ -112,29 +112,50 @@ def fit_autoencoder(
         ConfigurationError: a setting is wrong, or the checkpoint of an earlier call is of another training.
         AfterwatchError: the loss is not finite.
     """
+    known_until = datetime.now(UTC)
     folder = work_folder(workspace, settings, name)
-    checkpoint = folder / CHECKPOINT
     if restart:
-        checkpoint.unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
     cuboids = training_cuboids(footage.training, settings, training)
     held_out = Cuboids(footage.held_out, settings.cuboid_frames)
     try:
-        trained = train_autoencoder(
-            settings,
-            cuboids,
-            held_out,
-            training,
-            checkpoint=checkpoint.read_bytes() if checkpoint.is_file() else None,
-            save_checkpoint=lambda content: write_bytes(checkpoint, content),
-            progress=progress,
-            device=str(choose_device(workspace.settings.compute.device)),
-        )
+        trained = train_in(workspace, folder, settings, cuboids, held_out, training, progress)
     except CheckpointError as error:
         raise ConfigurationError(f"{error}: --restart deletes it") from None
-    fitted = _kept_of(workspace, trained, name, footage, view, training, cuboids, held_out)
+    about, arrays = told_of(trained, footage, view, training, cuboids, held_out)
+    about["known_until"] = known_until.isoformat(timespec="microseconds")
+    fitted = keep_autoencoder(workspace, trained, name, about, candidate=False, arrays=arrays)
     shutil.rmtree(folder / "clips", ignore_errors=True)
     return fitted
+
+
+def train_in(
+    workspace: Workspace,
+    folder: Path,
+    settings: AutoencoderSettings,
+    cuboids: Cuboids,
+    held_out: Cuboids,
+    training: TrainingSettings,
+    progress: Progress,
+) -> Trained:
+    """Train an autoencoder, going on from the checkpoint in a folder where there is one; after each epoch one is put there.
+
+    Raises:
+        CheckpointError: the checkpoint is of another training.
+        ConfigurationError, AfterwatchError: see `train_autoencoder`.
+    """
+    checkpoint = folder / CHECKPOINT
+    folder.mkdir(parents=True, exist_ok=True)
+    return train_autoencoder(
+        settings,
+        cuboids,
+        held_out,
+        training,
+        checkpoint=checkpoint.read_bytes() if checkpoint.is_file() else None,
+        save_checkpoint=lambda content: write_bytes(checkpoint, content),
+        progress=progress,
+        device=str(choose_device(workspace.settings.compute.device)),
+    )
 
 
 def keep_autoencoder(
@@ -195,16 +216,6 @@ def keep_autoencoder(
     return FittedAutoencoder(encoder, version, card)
 
 
-def versions_in_service(workspace: Workspace) -> dict[str, str]:
-    """Version in service of each autoencoder that `weights.toml` names, by its name in the registry."""
-    serving = {}
-    for encoder, weights in read_weights(workspace.site.weights_folder).items():
-        family, _, rest = encoder.partition("/")
-        if family == KIND and rest.count("/") == 1:
-            serving[rest.replace("/", ".")] = weights.sha256[:VERSION_DIGITS]
-    return serving
-
-
 def put_into_service(workspace: Workspace, name: str, version: str, author: str) -> None:
     """Let the night use a version of an autoencoder from now on; the version it replaces stays, to be put back.
 
@@ -230,14 +241,24 @@ def put_into_service(workspace: Workspace, name: str, version: str, author: str)
         options = _options(settings_of(str(card["architecture"]), card["settings"]).as_options(), card)
     except (KeyError, TypeError, AttributeError) as error:
         raise LakeError(f"the card of {KIND} {name} {version} is damaged ({error!r}); fit it again") from None
-    lying = [path for path in sorted(folder.glob(f"*-{version}.safetensors")) if file_sha256(path) == digest]
-    if not lying:
-        raise LakeError(
-            f"the weights of {KIND} {name} {version} are not in {folder} any more (SHA-256 {digest}); put the file back "
-            "as its name and hash say, or fit the autoencoder again"
-        )
-    add_weights(folder, encoder, lying[0], {"options": options})
+    add_weights(folder, encoder, weights_of(workspace, name, version, digest).path, {"options": options})
     promote(workspace.ledger, KIND, name, version, author, EVERY_CAMERA)
+
+
+def weights_of(workspace: Workspace, name: str, version: str, digest: str) -> WeightsFile:
+    """The weights of a version of an autoencoder, in service or not.
+
+    Raises:
+        LakeError: they are gone, or are not those of its card.
+    """
+    folder = workspace.site.weights_folder
+    for path in sorted(folder.glob(f"*-{version}.safetensors")):
+        if file_sha256(path) == digest:
+            return WeightsFile(path, digest)
+    raise LakeError(
+        f"the weights of {KIND} {name} {version} are not in {folder} any more (SHA-256 {digest}); put the file back, its name "
+        f'ending in "-{version}.safetensors", or fit the autoencoder again'
+    )
 
 
 def _options(options: dict[str, Option], about: Mapping[str, Any]) -> dict[str, Option]:
@@ -246,16 +267,15 @@ def _options(options: dict[str, Option], about: Mapping[str, Any]) -> dict[str, 
     return options if rate_hz == CUBOID_RATE_HZ else {**options, RATE: rate_hz}
 
 
-def _kept_of(
-    workspace: Workspace,
+def told_of(
     trained: Trained,
-    name: str,
     footage: NormalFootage,
     view: View,
     training: TrainingSettings,
     cuboids: Cuboids,
     held_out: Cuboids,
-) -> FittedAutoencoder:
+) -> tuple[dict[str, Any], Arrays]:
+    """What a card says of the footage an autoencoder was trained on, and the arrays beside it."""
     scores = scores_of(trained.network, spread(held_out, training.validation_cuboids))
     about = {
         "training": asdict(training),
@@ -270,7 +290,7 @@ def _kept_of(
         },
         "held_out_scores": {f"{at:g}": round(float(np.quantile(scores, at)), 4) for at in QUANTILES},
     }
-    return keep_autoencoder(workspace, trained, name, about, candidate=False, arrays={"held_out_scores": scores})
+    return about, {"held_out_scores": scores}
 
 
 def spread(cuboids: Cuboids, most: int) -> Cuboids:

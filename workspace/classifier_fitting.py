@@ -2,19 +2,21 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version as distribution_version
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from infra.errors import ConfigurationError
 from infra.table import NAME
 from lake.keys import short_hash
 from lake.promotions import in_service, promote
 from models.arrays import Arrays, prefixed
+from models.heads.base import Vectors
 from models.heads.classifier import ClassifierSettings
 from models.heads.classifier_samples import ClassifierSamples, fewest_sources, fold_numbers
 from models.heads.classifier_training import FOLDS, OutOfFold, cross_validate, train_classifier
@@ -27,6 +29,8 @@ from workspace.opened import Workspace
 Progress = Callable[[str, float, float], None]
 
 HALF = 0.5
+WINDOWS = "windows"
+"""Array of the training windows' vectors, float16 (M, D): what a later fit adds labels to."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,47 @@ def fit_classifier(
     if not author.strip():
         raise ConfigurationError("a classifier has an author; say who you are")
     samples = windows.samples(classes)
+    told = {
+        **inputs.to_card(),
+        "normal": windows.clip_set.normal,
+        "data": _data_told(folder, windows, samples),
+    }
+    lost = f"{windows.lost} windows left out: an encoder saw nothing there" if windows.lost else ""
+    card, arrays, seconds = fit_samples(
+        samples, settings, told, folds=folds, criterion=criterion, author=author.strip(), remark=lost, progress=progress
+    )
+    return keep_classifier(workspace, name, card, arrays, author.strip(), seconds)
+
+
+def fit_samples(
+    samples: ClassifierSamples,
+    settings: ClassifierSettings,
+    told: Mapping[str, Any],
+    *,
+    folds: int,
+    criterion: Criterion,
+    author: str,
+    remark: str = "",
+    progress: Progress = lambda _stage, _done, _total: None,
+) -> tuple[dict[str, Any], Arrays, float]:
+    """Cross-validate a head by source, and train one on everything.
+
+    Args:
+        samples: clips, or spans of recordings, in windows.
+        settings, folds: see `fit_classifier`.
+        told: entries of the card that say what it looks at and what it was made from.
+        criterion: what the recommended threshold of each class is chosen by.
+        author: who wants it.
+        remark: what else there is to know.
+        progress: called with `folds` and `head`, what is done and all of it.
+
+    Returns:
+        Card and arrays of the classifier, and seconds of an epoch on average.
+
+    Raises:
+        ConfigurationError: the clips do not do (see `cross_validate`), or no threshold reaches the criterion.
+        AfterwatchError: the loss is not finite.
+    """
     out = cross_validate(settings, samples, folds=folds, seed=settings.seed, progress=progress)
     thresholds = {
         class_name: {"threshold": sweep(truth, scores).choose(criterion), "criterion": criterion.words}
@@ -135,22 +180,21 @@ def fit_classifier(
     trained = train_classifier(replace(settings, epochs=out.median_epochs, patience=None), samples)
     progress("head", 1, 1)
     card = {
-        **inputs.to_card(),
-        "classes": list(classes),
-        "normal": windows.clip_set.normal,
+        "classes": list(samples.classes),
         "settings": asdict(settings),
         "epochs": trained.epochs,
         "folds": {"count": folds, "seed": settings.seed, "epochs": list(out.epochs)},
-        "data": _data_told(folder, windows, samples),
         "clips": list(samples.names),
         "contents": list(samples.contents),
+        "clip_sources": list(samples.sources),
         "metrics": metrics_of(samples, out, criterion, thresholds),
         "thresholds": thresholds,
-        "author": author.strip(),
+        "author": author,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "code": distribution_version("afterwatch"),
         "torch": distribution_version("torch"),
-        "remark": _remark(settings, out, windows),
+        "remark": "; ".join(filter(None, (_unfinished(settings, out), remark))),
+        **told,
     }
     arrays = {
         **prefixed("head", trained.head.to_arrays()),
@@ -159,8 +203,15 @@ def fit_classifier(
         "fold.number": out.fold,
         "fold.windows": out.window_scores,
         "fold.clip": samples.clip,
+        WINDOWS: _halved(samples.vectors),
     }
-    return keep_classifier(workspace, name, card, arrays, author.strip(), out.seconds_per_epoch)
+    return card, arrays, out.seconds_per_epoch
+
+
+def _halved(vectors: Vectors) -> NDArray[np.float16]:
+    """As the lake keeps vectors; what float16 cannot hold is its largest number."""
+    most = float(np.finfo(np.float16).max)
+    return np.clip(vectors, -most, most).astype(np.float16)
 
 
 def metrics_of(
@@ -274,15 +325,10 @@ def _data_told(folder: str, windows: ClipWindows, samples: ClassifierSamples) ->
     }
 
 
-def _remark(settings: ClassifierSettings, out: OutOfFold, windows: ClipWindows) -> str:
-    remarks = []
-    if settings.patience is not None and out.median_epochs == settings.epochs:
-        remarks.append(
-            f"the loss of held-out sources was still falling after {settings.epochs} epochs: more may do better"
-        )
-    if windows.lost:
-        remarks.append(f"{windows.lost} windows left out: an encoder saw nothing there")
-    return "; ".join(remarks)
+def _unfinished(settings: ClassifierSettings, out: OutOfFold) -> str:
+    if settings.patience is None or out.median_epochs < settings.epochs:
+        return ""
+    return f"the loss of held-out sources was still falling after {settings.epochs} epochs: more may do better"
 
 
 def _rounded(value: float) -> float | None:

@@ -17,7 +17,7 @@ from lake.stills import read_stills
 from workspace.opened import Workspace
 from workspace.regions import regions_now
 from workspace.session import EPOCH, Ranking, Review
-from workspace.training import KIND, save_head
+from workspace.training import KIND, cross_validated, save_head
 
 
 @dataclass(frozen=True)
@@ -145,22 +145,4 @@ def _newest_labelled(review: Review) -> tuple[str, datetime]:
 
 def metrics_of(ranking: Ranking) -> dict[str, Any]:
     """What cross-validation over temporal blocks says of the head, on its own labels."""
-    trained = ranking.trained
-    if trained is None:
-        return {}
-    answers = np.concatenate([trained.marks[name].relevant for name in trained.campaigns])
-    margins = trained.fitted.margins
-    known = np.isfinite(margins)
-    if not known.any():
-        return {}
-    right = (margins[known] > 0) == answers[known]
-    return {
-        "cross_validated": int(known.sum()),
-        "accuracy": round(float(right.mean()), 4),
-        "recall": _share(right[answers[known]]),
-        "specificity": _share(right[~answers[known]]),
-    }
-
-
-def _share(right: Any) -> float | None:
-    return round(float(right.mean()), 4) if len(right) else None
+    return {} if ranking.trained is None else cross_validated(ranking.trained)

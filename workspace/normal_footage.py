@@ -67,29 +67,51 @@ def known_footage(
     most_s: float = 7200.0,
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> NormalFootage:
-    """Normal footage of a workspace's recordings.
+    """Normal footage of a workspace's recordings; see `footage_of`.
+
+    Args:
+        workspace: whose recordings.
+        view, cache, most_s, progress: see `footage_of`.
+        campaign, camera: only these.
+
+    Raises:
+        ConfigurationError: there is no normal footage, or (UnknownNameError) a name is not known.
+    """
+    recordings = trainable_recordings(workspace, campaign, camera)
+    return footage_of(workspace, recordings, view, cache, most_s=most_s, progress=progress)
+
+
+def footage_of(
+    workspace: Workspace,
+    recordings: Sequence[KnownRecording],
+    view: View,
+    cache: Path,
+    *,
+    most_s: float = 7200.0,
+    progress: Progress = lambda _stage, _done, _total: None,
+) -> NormalFootage:
+    """Normal footage of some recordings.
 
     What is labelled relevant in the use case of the novelty head, whatever its region, is left out. The last fifth of
     each camera's recordings is held out; of a single recording, its end.
 
     Args:
         workspace: whose recordings.
+        recordings: some of `trainable_recordings`, in that order.
         view: size, rate and region of the pictures.
         cache: folder for the clips.
-        campaign, camera: only these.
         most_s: seconds of training footage; of more, pieces of a minute are taken evenly.
         progress: called with `footage`, the pieces done and all of them.
 
     Raises:
-        ConfigurationError: there is no normal footage, or (UnknownNameError) a name is not known.
+        ConfigurationError: there is no normal footage.
     """
-    recordings = _recordings(workspace, campaign, camera)
-    bad = _anomalies(workspace, recordings)
+    bad = anomalies_of(workspace, recordings)
     parts, left_out = _Parts(), 0
     for name in sorted({recording.camera for recording in recordings}):
         mine = [recording for recording in recordings if recording.camera == name]
-        normal = {recording.recording_id: _without(recording.duration_us, bad, recording) for recording in mine}
-        left_out += sum(recording.duration_us - _length(normal[recording.recording_id]) for recording in mine)
+        normal = {recording.recording_id: normal_spans(recording, bad) for recording in mine}
+        left_out += sum(recording.duration_us - span_length(normal[recording.recording_id]) for recording in mine)
         _divide(mine, normal, parts)
     parts.training = _thinned(parts.training, most_s)
     parts.held_out = _thinned(parts.held_out, most_s * HELD_OUT)
@@ -98,7 +120,7 @@ def known_footage(
     for what, pieces in (("training", parts.training), ("held_out", parts.held_out)):
         clips[what] = []
         for piece in pieces:
-            clips[what] += _clips(workspace, piece, view, cache)
+            clips[what] += clips_of(workspace, piece.recording, (piece.from_us, piece.to_us), view, cache)
             done += 1
             progress("footage", done, total)
     sources = {
@@ -108,7 +130,12 @@ def known_footage(
     return _whole(clips["training"], clips["held_out"], sources, view, left_out / MICROSECONDS)
 
 
-def _recordings(workspace: Workspace, campaign: str | None, camera: str | None) -> list[KnownRecording]:
+def trainable_recordings(workspace: Workspace, campaign: str | None, camera: str | None) -> list[KnownRecording]:
+    """Recordings whose files are there, of cameras that are not skipped, in order of camera and time; at least one.
+
+    Raises:
+        ConfigurationError: there is none, or (UnknownNameError) a name is not known.
+    """
     known = KnownRecordings(workspace.ledger)
     check_known("campaign", campaign, known.campaigns)
     check_known("camera", camera, known.cameras)
@@ -127,7 +154,7 @@ def _recordings(workspace: Workspace, campaign: str | None, camera: str | None) 
     return sorted(found, key=lambda recording: (recording.camera, recording.started_at, recording.path))
 
 
-def _anomalies(workspace: Workspace, recordings: Sequence[KnownRecording]) -> dict[str, Spans]:
+def anomalies_of(workspace: Workspace, recordings: Sequence[KnownRecording]) -> dict[str, Spans]:
     """Spans of each recording that people confirmed to be unusual, in whatever region of the camera."""
     name, mine = workspace.settings.novelty.name, {recording.recording_id for recording in recordings}
     bad: dict[str, Spans] = {}
@@ -138,9 +165,9 @@ def _anomalies(workspace: Workspace, recordings: Sequence[KnownRecording]) -> di
     return bad
 
 
-def _without(duration_us: int, bad: dict[str, Spans], recording: KnownRecording) -> Spans:
-    """What is left of a recording, in order."""
-    left, at = [], 0
+def normal_spans(recording: KnownRecording, bad: dict[str, Spans]) -> Spans:
+    """What is left of a recording beside the spans of `anomalies_of`, in order."""
+    left, at, duration_us = [], 0, recording.duration_us
     for begin, end in sorted(bad.get(recording.recording_id, [])):
         if begin > at:
             left.append((at, min(begin, duration_us)))
@@ -150,7 +177,8 @@ def _without(duration_us: int, bad: dict[str, Spans], recording: KnownRecording)
     return [(begin, end) for begin, end in left if begin < end]
 
 
-def _length(spans: Spans) -> int:
+def span_length(spans: Spans) -> int:
+    """Microseconds of spans that do not overlap."""
     return sum(end - begin for begin, end in spans)
 
 
@@ -180,6 +208,16 @@ def _pieces(recording: KnownRecording, spans: Iterable[tuple[int, int]]) -> list
     ]
 
 
+def spread_pieces(spans: Spans, most_s: float) -> Spans:
+    """Pieces of a minute at most, evenly spread over spans: `most_s` seconds of them at most, but at least one."""
+    pieces = [(at, min(at + PIECE_US, end)) for begin, end in spans for at in range(begin, end, PIECE_US)]
+    total = span_length(pieces)
+    if total <= most_s * MICROSECONDS:
+        return pieces
+    count = max(1, int(len(pieces) * most_s * MICROSECONDS / total))
+    return [pieces[int(at)] for at in np.linspace(0, len(pieces) - 1, count).round()]
+
+
 def _thinned(pieces: list[_Piece], most_s: float) -> list[_Piece]:
     """Pieces spread evenly over all of them, `most_s` seconds of them at most but at least one."""
     total = sum(piece.to_us - piece.from_us for piece in pieces)
@@ -189,19 +227,25 @@ def _thinned(pieces: list[_Piece], most_s: float) -> list[_Piece]:
     return [pieces[int(at)] for at in np.linspace(0, len(pieces) - 1, count).round()]
 
 
-def _clips(workspace: Workspace, piece: _Piece, view: View, cache: Path) -> list[Grey]:
-    recording = piece.recording
+def clips_of(
+    workspace: Workspace, recording: KnownRecording, span: tuple[int, int], view: View, cache: Path
+) -> list[Grey]:
+    """Clips of a span of a recording, from the cache or made now.
+
+    Raises:
+        UnknownNameError: its camera has no region of the view's name.
+    """
     regions = {region.name: region for region in workspace.regions(recording.camera)}
     if view.region not in regions:
         raise UnknownNameError(f"region of camera {recording.camera}", view.region, regions)
     region = regions[view.region]
     return kept(
         cache,
-        [recording.recording_id, region.geometry, piece.from_us, piece.to_us, view.size_px, view.rate_hz],
+        [recording.recording_id, region.geometry, *span, view.size_px, view.rate_hz],
         lambda: decoded(
             workspace.site.footage_root / recording.path,
             load_index(workspace.store, recording.recording_id),
-            (piece.from_us, piece.to_us),
+            span,
             view,
             region,
         ),

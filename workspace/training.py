@@ -1,6 +1,6 @@
 """From labels to a retrieval head: which vectors a label speaks of, the training set, the fit, the registry."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -205,10 +205,25 @@ def save_head(
     trained: Trained,
     author: str,
     metrics: dict[str, Any],
-    reference: NDArray[np.uint8],
+    reference: NDArray[np.uint8] | None,
     rule: EventRule,
+    *,
+    candidate: bool = False,
+    about: Mapping[str, Any] | None = None,
 ) -> str:
-    """Keep a head in the registry and put it into service: the next night applies it to new recordings.
+    """Keep a head in the registry, and put it into service: the next night applies it to new recordings.
+
+    Args:
+        workspace: where it is kept.
+        use_case: what it looks for.
+        encoder, space: by whose vectors.
+        trained: the head.
+        author: who wants it.
+        metrics: how good it is.
+        reference: what the camera showed about then, to tell when it is moved; None: the night takes the camera's own stills.
+        rule: how margins become moments.
+        candidate: whether the version in service stays there.
+        about: more entries of its card.
 
     Returns:
         Its version.
@@ -222,7 +237,8 @@ def save_head(
     arrays = {f"head.{name}": value for name, value in fitted.head.to_arrays().items()}
     if fitted.calibration is not None:
         arrays |= {f"calibration.{name}": value for name, value in fitted.calibration.to_arrays().items()}
-    arrays["reference"] = reference
+    if reference is not None:
+        arrays["reference"] = reference
     answers = np.concatenate([marks.relevant for marks in trained.marks.values()])
     card: dict[str, Any] = {
         "kind": fitted.head.kind,
@@ -243,14 +259,37 @@ def save_head(
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "code": distribution_version("afterwatch"),
         "remark": fitted.remark,
+        "known_until": datetime.now(UTC).isoformat(timespec="microseconds"),
+        **(about or {}),
     }
     digest = {name: [str(value.dtype), list(value.shape), value.tobytes().hex()] for name, value in arrays.items()}
     told = {key: card[key] for key in ("kind", "use_case", "space", "geometry", "settings", "rule")}
     version = short_hash([told, digest])
     name = use_case.head_name
     workspace.registry.save(KIND, name, version, card, arrays)
-    promote(workspace.ledger, KIND, name, version, author, use_case.camera)
+    if not candidate:
+        promote(workspace.ledger, KIND, name, version, author, use_case.camera)
     return version
+
+
+def cross_validated(trained: Trained) -> dict[str, Any]:
+    """What cross-validation over temporal blocks says of a head, on its own labels; empty where it says nothing."""
+    answers = np.concatenate([trained.marks[name].relevant for name in trained.campaigns])
+    margins = trained.fitted.margins
+    known = np.isfinite(margins)
+    if not known.any():
+        return {}
+    right = (margins[known] > 0) == answers[known]
+    return {
+        "cross_validated": int(known.sum()),
+        "accuracy": round(float(right.mean()), 4),
+        "recall": _share(right[answers[known]]),
+        "specificity": _share(right[~answers[known]]),
+    }
+
+
+def _share(right: NDArray[np.bool_]) -> float | None:
+    return round(float(right.mean()), 4) if len(right) else None
 
 
 def _with_neighbours(

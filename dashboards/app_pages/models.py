@@ -7,16 +7,24 @@ import streamlit as st
 
 from dashboards.app_pages.address import chosen
 from dashboards.app_pages.models_card import show_card, show_versions
+from dashboards.app_pages.models_comparison import show_comparison
 from dashboards.app_pages.models_sweep import show_sweep
 from dashboards.app_pages.review_parts import NO_AUTHOR, attempt, tell_problem
 from dashboards.app_pages.shared import Workspace, author, empty_state, opened, workspace
 from dashboards.model_cards import KINDS
-from dashboards.model_queries import Model, names_by_kind, read_model, serving_versions
+from dashboards.model_queries import Model, names_by_kind, read_model
 from dashboards.wording import count_text, moment_text, plain_text
 from workspace.classifiers import KIND as CLASSIFIER
 from workspace.classifiers import FoundClassifier
 from workspace.opened import Workspace as Opened
-from workspace.serving import SERVING, model_named, put_into_service, take_out_of_service
+from workspace.serving import (
+    AUTOENCODER,
+    SERVING,
+    model_named,
+    put_into_service,
+    take_out_of_service,
+    versions_in_service,
+)
 
 PAGE = "models"
 WIDE, WIDER = 260, 380
@@ -40,7 +48,7 @@ def main() -> None:
     bar = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     with bar:
         kind = _kind(found)
-        serving = serving_versions(work.ledger, kind)
+        serving = versions_in_service(work, kind)
         name = chosen(PAGE, "Name", list(found[kind]), "name", forget=("version", "class"), width=WIDE)
         models = _models(work, kind, name, found[kind][name], serving)
         version = chosen(
@@ -52,6 +60,7 @@ def main() -> None:
         st.space("stretch")
         who = author()
     _head(shown, work, model, models, serving, who)
+    show_comparison(model, served=serving.get(name))
     if len(models) > 1:
         show_versions(shown, models, class_name)
     if found_one is not None:
@@ -125,19 +134,30 @@ def _head(
             disabled=not who or model.serving,
             help=NO_AUTHOR if not who else "It serves already" if model.serving else "In place of any other version",
         )
-        st.button(
-            "Retire",
-            icon=":material/archive:",
-            key="models_retire",
-            on_click=_retire,
-            args=(work, model, who),
-            disabled=not who or served is None,
-            help=NO_AUTHOR if not who else f"Takes {served} out of service" if served else "No version is in service",
-        )
+        if model.kind != AUTOENCODER:  # the settings say whether one is used
+            st.button(
+                "Retire",
+                icon=":material/archive:",
+                key="models_retire",
+                on_click=_retire,
+                args=(work, model, who),
+                disabled=not who or served is None,
+                help=NO_AUTHOR
+                if not who
+                else f"Takes {served} out of service"
+                if served
+                else "No version is in service",
+            )
         st.caption(_service_text(model, served), width="content")
 
 
 def _service_text(model: Model, served: str | None) -> str:
+    if model.kind == AUTOENCODER:
+        if model.serving:
+            return "The settings say which cameras it looks at."
+        return (
+            "Put into service, the next run embeds the footage anew with it; the version it replaces can be put back."
+        )
     if model.serving:
         return "The next run applies it. Retired, what it found counts no more; its files stay."
     if served is None:

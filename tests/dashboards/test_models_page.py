@@ -28,7 +28,7 @@ from dashboards.model_charts import (
     threshold_text,
     thresholds_chart,
 )
-from dashboards.model_queries import read_model, serving_versions
+from dashboards.model_queries import read_model
 from infra.site import Site
 from lake.operating_points import OperatingPoint, operating_points_now, say_operating_point
 from lake.promotions import in_service, promote
@@ -53,6 +53,7 @@ from workspace.classifiers import find_classifier, recommended, sweep_of
 from workspace.opened import Workspace as Opened
 from workspace.segment_parts import Parts
 from workspace.segment_scores import sweep_on_test
+from workspace.serving import versions_in_service
 
 Show = Callable[[Workspace], None]
 POINT = (FIGHTS, OLD, "fight")
@@ -222,7 +223,7 @@ def test_a_retrieval_head_is_served_for_its_camera(kept: Workspace) -> None:
     promote(kept.ledger, "retrieval", f"{CAMERA}.frame.busy", "v1", "ada", CAMERA)
     press(page(kind="retrieval", version="v2"), "Put into service")
     assert in_service(kept.ledger, "retrieval", CAMERA) == {f"{CAMERA}.frame.busy": "v2"}
-    assert serving_versions(kept.ledger, "novelty") == {}
+    assert versions_in_service(Opened(kept.root), "novelty") == {}
 
 
 def test_retiring_is_said_for_the_camera_of_the_version_that_serves(kept: Workspace) -> None:

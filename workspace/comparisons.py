@@ -1,0 +1,208 @@
+"""Two versions of a model held against the same footage, which neither was trained on.
+
+Recordings are drawn anew as often as there are (a paired bootstrap): the samples of one are no independent ones, and what is
+easy or hard in a recording is so for both versions. So an interval is one of the difference.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.metrics import RankedScores
+
+Weights = NDArray[np.int64]
+Pairs = Mapping[str, tuple[float, float]]
+"""By metric, what it is of the version in service and of the candidate; nan where it is undefined."""
+Better = Literal["higher", "lower"]
+
+RESAMPLES = 1000
+LEVEL = 0.95
+FEWEST_RECORDINGS = 2
+"""Of a single one there is no interval: nothing varies."""
+FEWEST_DEFINED = 0.5
+"""Share of the resamples in which a metric has to be defined for an interval."""
+DIGITS = 4
+
+
+@dataclass(frozen=True)
+class MetricPair:
+    """A metric of both versions.
+
+    Attributes:
+        name: `auc`, `average_precision`, `recall`, `precision` or `mean_error`, with the class before it where a model has
+            several.
+        current, candidate: what it is of the version in service and of the candidate; nan where it is undefined.
+        low, high: interval (95 %) of candidate less current; nan where there are too few recordings.
+        better: whether higher or lower is better.
+    """
+
+    name: str
+    current: float
+    candidate: float
+    low: float
+    high: float
+    better: Better = "higher"
+
+    @property
+    def difference(self) -> float:
+        """Candidate less current."""
+        return self.candidate - self.current
+
+    def to_card(self) -> dict[str, Any]:
+        """As a card holds it; what is undefined is null."""
+        numbers = {name: _plain(getattr(self, name)) for name in ("current", "candidate", "difference", "low", "high")}
+        return {"name": self.name, "better": self.better, **numbers}
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What both versions were measured on.
+
+    Attributes:
+        recordings: content of each recording by its path.
+        samples, positives: how many were scored, and how many of them are what the model looks for.
+    """
+
+    recordings: Mapping[str, str]
+    samples: int
+    positives: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A candidate beside the version in service.
+
+    Attributes:
+        against: that version.
+        held_out: what both were measured on; None where nothing could be held out.
+        metrics: none where nothing could be held out.
+        remark: what there is to know; where nothing was held out, why.
+    """
+
+    against: str
+    held_out: HeldOut | None
+    metrics: tuple[MetricPair, ...]
+    remark: str = ""
+
+    def to_card(self) -> dict[str, Any]:
+        """As a card holds it."""
+        held = self.held_out
+        return {
+            "against": self.against,
+            "held_out": None
+            if held is None
+            else {
+                "recordings": sorted(held.recordings),
+                "recording_ids": sorted(held.recordings.values()),
+                "samples": held.samples,
+                "positives": held.positives,
+            },
+            "metrics": [metric.to_card() for metric in self.metrics],
+            "level": LEVEL,
+            "remark": self.remark,
+        }
+
+
+def compare_scores(
+    truth: NDArray[np.bool_],
+    scores: tuple[NDArray[Any], NDArray[Any]],
+    thresholds: tuple[float, float],
+    recordings: NDArray[np.int64],
+    *,
+    of: str = "",
+) -> tuple[MetricPair, ...]:
+    """AUC, average precision, and recall and precision above each version's own threshold, of the same samples.
+
+    Args:
+        truth: bool (N,), what is looked for.
+        scores: of the version in service and of the candidate, (N,) each.
+        thresholds: of the two.
+        recordings: int64 (N,), number of the recording that each sample is of, from 0.
+        of: class that stands before the metrics' names.
+    """
+    ranked = [RankedScores.of(truth, values, recordings) for values in scores]
+    above = [values > threshold for values, threshold in zip(scores, thresholds, strict=True)]
+
+    def statistic(weights: Weights) -> Pairs:
+        each = weights[recordings]
+        told = [
+            (*one.auc_and_ap(weights), *_recall_and_precision(truth, over, each))
+            for one, over in zip(ranked, above, strict=True)
+        ]
+        names = ("auc", "average_precision", "recall", "precision")
+        return {f"{of} {name}".strip(): pair for name, pair in zip(names, zip(*told, strict=True), strict=True)}
+
+    return paired(statistic, _kinds_in(truth, recordings))
+
+
+def compare_errors(
+    errors: tuple[NDArray[Any], NDArray[Any]], recordings: NDArray[np.int64], name: str = "mean_error"
+) -> tuple[MetricPair, ...]:
+    """Mean error of both versions on the same samples, (N,) each; lower is better. See `compare_scores`."""
+    count = int(recordings.max()) + 1
+    sums = [np.bincount(recordings, values.astype(np.float64), count) for values in errors]
+    samples = np.bincount(recordings, minlength=count)
+
+    def statistic(weights: Weights) -> Pairs:
+        drawn = float(weights @ samples)
+        return {name: (float(weights @ sums[0]) / drawn, float(weights @ sums[1]) / drawn)}
+
+    return paired(statistic, [0] * count, better="lower")
+
+
+def paired(
+    statistic: Callable[[Weights], Pairs], strata: Sequence[int], *, better: Better = "higher", seed: int = 0
+) -> tuple[MetricPair, ...]:
+    """Metrics of both versions on all recordings, with percentile intervals (Efron 1979) of their difference.
+
+    Args:
+        statistic: the metrics, given how often each recording counts, int64 (R,).
+        strata: of each recording; within a stratum as many are drawn as it has, so that no resample lacks a kind.
+        better: of all of them.
+        seed: decides what is drawn.
+    """
+    whole = statistic(np.ones(len(strata), np.int64))
+    drawn = [statistic(weights) for weights in _draws(strata, seed)] if len(strata) >= FEWEST_RECORDINGS else []
+    found = []
+    for name, (current, candidate) in whole.items():
+        differences = np.array([pairs[name][1] - pairs[name][0] for pairs in drawn])
+        known = differences[np.isfinite(differences)]
+        low = high = math.nan
+        if len(known) and len(known) >= FEWEST_DEFINED * len(differences):
+            low, high = (float(value) for value in np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+        found.append(MetricPair(name, current, candidate, low, high, better))
+    return tuple(found)
+
+
+def _draws(strata: Sequence[int], seed: int) -> Weights:
+    """int64 (resamples, R): how often each recording is drawn."""
+    held = np.asarray(strata, np.int64)
+    random = np.random.default_rng(seed)
+    weights = np.zeros((RESAMPLES, len(held)), np.int64)
+    for stratum in np.unique(held):
+        members = np.flatnonzero(held == stratum)
+        weights[:, members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)), size=RESAMPLES)
+    return weights
+
+
+def _kinds_in(truth: NDArray[np.bool_], recordings: NDArray[np.int64]) -> list[int]:
+    """Of each recording, 2 where it shows what is looked for, and 1 more where it shows something else."""
+    shows = np.bincount(recordings[truth], minlength=int(recordings.max()) + 1) > 0
+    others = np.bincount(recordings[~truth], minlength=int(recordings.max()) + 1) > 0
+    return [int(kinds) for kinds in 2 * shows + others]
+
+
+def _recall_and_precision(
+    truth: NDArray[np.bool_], above: NDArray[np.bool_], each: NDArray[np.int64]
+) -> tuple[float, float]:
+    right = int(each[truth & above].sum())
+    true, found = int(each[truth].sum()), int(each[above].sum())
+    return (right / true if true else math.nan), (right / found if found else math.nan)
+
+
+def _plain(value: float) -> float | None:
+    return round(value, DIGITS) if math.isfinite(value) else None
