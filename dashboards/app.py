@@ -50,6 +50,7 @@ def main() -> None:
             st.Page(ALARMS_PAGE, title="Alarms", icon=":material/notifications_active:", url_path="alarms"),
             st.Page(ANOMALIES_PAGE, title="Anomalies", icon=":material/crisis_alert:", url_path="anomalies"),
             st.Page(REVIEW_PAGE, title="Review", icon=":material/rate_review:", url_path="review"),
+            st.Page("app_pages/queue.py", title="Queue", icon=":material/checklist:", url_path="queue"),
             st.Page(SEARCH_PAGE, title="Search", icon=":material/search:", url_path="search"),
             st.Page(REGIONS_PAGE, title="Regions", icon=":material/crop:", url_path="regions"),
             st.Page(MODELS_PAGE, title="Models", icon=":material/model_training:", url_path="models"),

@@ -26,6 +26,7 @@ STEPS = (
     "summarise",
     "publish",
     "digest",
+    "queue",
 )
 
 
