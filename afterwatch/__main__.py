@@ -13,12 +13,15 @@ from afterwatch import (
     campaigns,
     evaluate,
     events,
+    federate,
     fit,
     labels,
     lake_verbs,
     models,
     night,
     notifying,
+    queue,
+    refit,
     search,
     serving,
     summaries,
@@ -36,7 +39,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-VERBS = (campaigns, night, notifying, lake_verbs, labels, events, summaries, fit, models, search, evaluate, serving)
+VERBS = (
+    campaigns,
+    night,
+    notifying,
+    lake_verbs,
+    labels,
+    events,
+    queue,
+    summaries,
+    federate,
+    fit,
+    models,
+    refit,
+    search,
+    evaluate,
+    serving,
+)
 for module in VERBS:
     module.register(app)
 

@@ -192,6 +192,8 @@ def print_report(told: dict[str, Any]) -> None:
     alarms = f"{told['alarms']} alarms" + _by_head(told.get("alarms_by_head", {}))
     typer.echo(f"decoded {decoded} of footage, {shown} again for videos; {told['events']} events, {alarms}")
     _print_expected(told.get("expected_alarms", []))
+    if told.get("queued"):
+        typer.echo(f"{told['queued']} snippets to judge next: the page Queue, or afterwatch queue list")
     for line in told["attention"]:
         typer.echo(f"attention: {line}")
 

@@ -1,5 +1,5 @@
-"""The night, in order: ingest → embed → fit and score → retrieve, classify → segment → summarise → publish → digest → notify →
-report. The work itself is in `tasks`, and what it shares with other flows in `flows.work`."""
+"""The night, in order: ingest → embed → fit and score → retrieve, classify → segment → summarise → publish → digest → queue →
+notify → report. The work itself is in `tasks`, and what it shares with other flows in `flows.work`."""
 
 import time
 from datetime import date, datetime

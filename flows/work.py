@@ -15,7 +15,7 @@ from prefect.states import Completed, Failed
 from flows.machine import decode_threads
 from flows.runners import ahead, embedding_resources, task_runner
 from flows.watch import Progress, Watch, watching
-from infra.errors import NightError
+from infra.errors import AfterwatchError, NightError
 from tasks.alarms import STEP as CLASSIFY
 from tasks.camera import ShardGroup, best_first, embed_receipts, group_shards, step_receipts
 from tasks.camera_summaries import digests_due
@@ -28,6 +28,8 @@ from tasks.heads import STEP as RETRIEVE
 from tasks.inventory import Row
 from tasks.plan import DayPlan, Selection, plan_days
 from tasks.publish import publish
+from tasks.queue import queue_campaign, queues_due
+from tasks.queue_task import queue
 from tasks.receipts import Receipt, ShardOutcome, reason_of, record
 from tasks.report import NightReport, close_night, new_report
 from tasks.retrieve import retrieve
@@ -145,6 +147,7 @@ def process(work: Work, chosen: Sequence[DayPlan], all_days: Sequence[DayPlan]) 
         _collect(work, plans, futures)
         work.watch.progress("review", number, len(finishing))
     _digest(work, chosen)
+    _queue(work, chosen)
 
 
 def _digest(work: Work, chosen: Sequence[DayPlan]) -> None:
@@ -170,6 +173,19 @@ def _digest(work: Work, chosen: Sequence[DayPlan]) -> None:
     )
     for campaign, day, future in futures:
         work.enter(work.result(future, f"digest {campaign} · {day.isoformat()}") or [])
+
+
+def _queue(work: Work, chosen: Sequence[DayPlan]) -> None:
+    """Choose what is asked next of each campaign; of one whose queue stands, that is told here."""
+    try:
+        due = queues_due(work.workspace, [day.place for day in chosen])
+    except (AfterwatchError, OSError) as error:  # the night is to be reported all the same; the next one asks
+        work.report.failures.setdefault(f"queue: {reason_of(error)}")
+        return
+    futures = [(plan.place.campaign, queue.submit(work.root, plan.place.campaign, plan)) for plan in due if plan.is_new]
+    work.enter(receipt for plan in due if not plan.is_new for receipt in queue_campaign(work.workspace, plan))
+    for campaign, future in futures:
+        work.enter(work.result(future, f"queue {campaign}") or [])
 
 
 def _submit_embedding(

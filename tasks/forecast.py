@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from footage.index import MICROSECONDS
-from infra.errors import FootageError
+from infra.errors import AfterwatchError, FootageError
 from lake.current import recordings_now
 from lake.keys import Place
 from tasks.alarms import STEP as CLASSIFY
@@ -16,6 +16,7 @@ from tasks.camera_summaries import digests_due
 from tasks.digest import digest_day
 from tasks.inventory import USABLE, Inventory, Row, known_inventory, name_of, report, take_inventory
 from tasks.plan import DayPlan, Selection, plan_days, recordings_of
+from tasks.queue import queue_campaign, queues_due
 from tasks.receipts import Receipt, reason_of, record
 from tasks.report import NightReport, close_night
 from tasks.standing import suspended_alarms
@@ -171,12 +172,29 @@ def idle_night(
     }
     receipts += made
     record(workspace.ledger, report_of.run, receipts)
+    receipts += _ask(workspace, found, report_of)
     if notify:
         report_of.untold += tell(workspace, in_flow=False)
     report_of.ingested = {"done": 0, "skipped": len(found.inventory.present), "failed": 0, "seconds": 0.0}
     report_of.ingest = report(found.inventory, (), workspace.settings.footage.gap_s)
     close_night(workspace, report_of, selection, found.inventory.present, receipts, 0)
     return report_of
+
+
+def _ask(workspace: Workspace, found: Forecast, report_of: NightReport) -> list[Receipt]:
+    """Choose anew what is asked next where people have answered since; what the night counts is in the ledger by now."""
+    try:
+        plans = queues_due(workspace, [day.place for day, _ in found.plans])
+    except (AfterwatchError, OSError) as error:  # the night is to be reported all the same; the next one asks
+        report_of.failures.setdefault(f"queue: {reason_of(error)}")
+        return []
+    asked = [receipt for plan in plans for receipt in queue_campaign(workspace, plan)]
+    record(workspace.ledger, report_of.run, asked)
+    failed = (item for item in asked if item.status == "failed")
+    report_of.failures |= {
+        f"{item.place.campaign} · {item.place.day}: queue failed — {item.message}": None for item in failed
+    }
+    return asked
 
 
 def _plan_camera(

@@ -27,8 +27,8 @@ from workspace.opened import Workspace
 
 STEPS = ("ingest", "embed", "health", "fit", "score", "segment", "summarise", "publish")
 """Steps of every night. `retrieve` and `classify` come after `score` where heads are in service and alarms switched on, and
-`digest` comes last where there are summaries."""
-DIGEST = "digest"
+`digest` and `queue` come last where there are summaries, and something to ask about."""
+DIGEST, QUEUE = "digest", "queue"
 SITE_DAY = date(1970, 1, 1)
 TOLERANCE_S = 0.001
 
@@ -59,6 +59,8 @@ class NightReport:
     """What kept alarms from being told to people; the night is no less complete for it."""
     alarms_by_head: dict[str, int] = field(default_factory=dict)
     """Alarms of each head, by the name it has in the settings."""
+    queued: int = 0
+    """Snippets that people are asked to judge next, of all campaigns that the run was about."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -75,6 +77,7 @@ class NightReport:
             "alarms": self.alarms,
             "alarms_by_head": self.alarms_by_head,
             "expected_alarms": self.expected_alarms,
+            "queued": self.queued,
             "attention": self.attention,
         }
 
@@ -112,7 +115,7 @@ def count_steps(receipts: Iterable[Receipt], ingested: dict[str, Any]) -> list[d
     for step in (RETRIEVE, CLASSIFY):
         if any(receipt.step == step for receipt in receipts):
             steps.insert(steps.index("segment"), step)
-    steps += [DIGEST] if any(receipt.step == DIGEST for receipt in receipts) else []
+    steps += [step for step in (DIGEST, QUEUE) if any(receipt.step == step for receipt in receipts)]
     counts: dict[str, dict[str, Any]] = {
         step: {"step": step, "done": 0, "skipped": 0, "failed": 0, "seconds": 0.0} for step in steps
     }
@@ -146,6 +149,7 @@ def close_night(
     report.events, report.alarms_by_head = _count_events(workspace, receipts)
     report.alarms = sum(report.alarms_by_head.values())
     report.expected_alarms = expected_alarms_of(workspace, receipts)
+    report.queued = _count_queued(workspace, receipts)
     report.attention = attention_of(report, list(report.failures), late, standing_matters(workspace, receipts))
     covered = all(is_covered(line) for line in report.coverage)
     if report.failures or (not covered and not late):
@@ -170,6 +174,12 @@ def _count_events(workspace: Workspace, receipts: Sequence[Receipt]) -> tuple[in
             if receipt.step != RETRIEVE and not receipt.message.startswith(f"{SUSPENDED}:"):
                 alarms[receipt.scope] = alarms.get(receipt.scope, 0) + sum(raised)
     return events, dict(sorted(alarms.items()))
+
+
+def _count_queued(workspace: Workspace, receipts: Sequence[Receipt]) -> int:
+    """Rows of the queues that count."""
+    paths = {path for receipt in receipts for path in receipt.outputs if path.startswith(f"{QUEUE}/")}
+    return sum(workspace.store.read_table(path, ["rank"]).num_rows for path in paths)
 
 
 def expected_alarms_of(workspace: Workspace, receipts: Sequence[Receipt]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from tasks.ingest import enter, examine_file
 from tasks.inventory import Inventory, Row, report, take_inventory
 from tasks.plan import FRAMES_SCOPE, DayPlan, Selection
 from tasks.publish import publish_day
+from tasks.queue import queue_campaign, queues_due
 from tasks.receipts import Receipt, ShardOutcome, record
 from tasks.report import NightReport, close_night, new_report
 from tasks.retrieve import retrieve_day
@@ -110,7 +111,7 @@ class Night:
     receipts: list[Receipt] = field(default_factory=list)
 
     def done(self) -> set[tuple[str, str, str, str]]:
-        """(camera, day, step, scope) of everything that was made of a camera's day; digests are of all cameras."""
+        """(camera, day, step, scope) of everything that was made of a camera's day; digests and queues are of all cameras."""
         made = (receipt for receipt in self.receipts if receipt.status == "done" and receipt.place.camera)
         return {(made.place.camera, made.place.day.isoformat(), made.step, made.scope) for made in made}
 
@@ -153,6 +154,10 @@ def run(workspace: Workspace, selection: Selection = EVERYTHING, *, retry: bool 
         night.receipts += receipts
     digests = sorted({(day.place.campaign, day.place.day) for day in chosen})
     receipts = [digest_day(workspace, campaign, day, 1) for campaign, day in digests]
+    record(workspace.ledger, told.run, receipts)
+    night.receipts += receipts
+    queues = queues_due(workspace, [day.place for day in chosen])
+    receipts = [receipt for queue in queues for receipt in queue_campaign(workspace, queue)]
     record(workspace.ledger, told.run, receipts)
     night.receipts += receipts
     for receipt in night.failed():
