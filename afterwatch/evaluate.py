@@ -7,8 +7,10 @@ import typer
 
 from afterwatch import (
     evaluate_actions,
+    evaluate_active,
     evaluate_anomalies,
     evaluate_classifier,
+    evaluate_federated,
     evaluate_segments,
     evaluate_summaries,
 )
@@ -25,7 +27,15 @@ evaluate_app = typer.Typer(help="Published experiments on labelled footage: tabl
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
-    for verbs in (evaluate_anomalies, evaluate_actions, evaluate_classifier, evaluate_segments, evaluate_summaries):
+    for verbs in (
+        evaluate_anomalies,
+        evaluate_actions,
+        evaluate_classifier,
+        evaluate_segments,
+        evaluate_summaries,
+        evaluate_federated,
+        evaluate_active,
+    ):
         verbs.add_to(evaluate_app)
     app.add_typer(evaluate_app, name="evaluate")
 
