@@ -124,7 +124,7 @@ def join(
     campaign: Annotated[str | None, typer.Option(help="Learn from this campaign only.")] = None,
     camera: Annotated[str | None, typer.Option(help="Learn from this camera only.")] = None,
     region: Annotated[str, typer.Option(help="Region of the cameras.")] = "frame",
-    once: Annotated[bool, typer.Option("--once", help="Leave after the last round of a federation.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Leave when a federation has ended.")] = False,
     author: Annotated[str | None, typer.Option(help="Who lets this site take part; default: you.")] = None,
     site: SiteOption = Path("."),
 ) -> None:
@@ -149,6 +149,7 @@ def join(
         author=author or getpass.getuser(),
         once=once,
         told=lambda answered: typer.echo(_answered_told(answered), err=bool(answered.why)),
+        waiting=lambda why: typer.echo(why, err=True),
     )
 
 
@@ -189,12 +190,13 @@ def status(
     """Say how far each federation has come, as a server and as a client."""
     from workspace.federation.folders import federation_folder
     from workspace.federation.memories import load_checkpoint
-    from workspace.federation.receipt_files import receipts_of
+    from workspace.federation.receipt_files import REFUSED, receipts_of
 
     workspace = _workspace(site)
     found = {
         federation: (load_checkpoint(federation_folder(workspace, federation)), read.receipts)
         for federation, read in receipts_of(workspace, name).items()
+        if federation != REFUSED
     }
     if as_json:
         print_json({"federations": [status_told(each, *parts) for each, parts in found.items()]})
@@ -203,6 +205,18 @@ def status(
         tell_status(each, *parts)
     if not found:
         typer.echo("this workspace has taken part in no federation yet")
+
+
+@federate_app.command(epilog="Example: afterwatch federate forget halls --site site")
+def forget(name: Annotated[str, typer.Argument(help="Of the federated model.")], site: SiteOption = Path(".")) -> None:
+    """Take away what this site goes on with in a federation: footage and vectors, the optimiser's state; receipts stay."""
+    from flows.flower_processes import FLOWER, one_at_a_time
+    from workspace.federation.memories import forget_federation
+
+    workspace = _workspace(site)
+    with one_at_a_time(workspace.site.state_folder / FLOWER, "join"):
+        forget_federation(workspace, name)
+    typer.echo(f"{name}: what it went on with is gone; its receipts stay")
 
 
 def _workspace(site: Path) -> "Workspace":
@@ -217,6 +231,8 @@ def _answered_told(answered: "Answered") -> str:
     why = f"\n{answered.why}" if answered.why else ""
     if answered.word:
         return f'{where}{answered.stage}: took no part, the server was told "{answered.word}"{why}'
-    done = "trained on" if answered.stage == "train" else "evaluated on"
+    done = {"train": "trained on", "evaluate": "evaluated on", "finish": "ended, best round; evaluated on"}[
+        answered.stage
+    ]
     kept = f"\nkept as a candidate: {answered.kept}" if answered.kept else ""
     return f"{where}{done} {answered.samples} samples, loss {answered.loss:.6g}{kept}{why}"

@@ -33,9 +33,10 @@ def plan_of(
         rounds, local_epochs, seed: see `FederatedPlan`.
 
     Raises:
-        ConfigurationError: an option is wrong, or is of another kind of model.
+        ConfigurationError: an option is wrong or of another kind of model, or no site may accept the plan.
     """
     from infra.errors import ConfigurationError, UnknownNameError
+    from workspace.federation.policy import check_bounds
 
     if kind not in OF_KIND:
         raise UnknownNameError("--kind", kind, OF_KIND)
@@ -51,7 +52,9 @@ def plan_of(
             f"{', '.join('--' + option.replace('_', '-') for option in OF_KIND[kind])})"
         )
     make = {"autoencoder": _autoencoder, "classifier": _classifier, "projection": _projection}[kind]
-    return make(workspace, name, told, seed, {"rounds": rounds, "local_epochs": local_epochs})
+    plan = make(workspace, name, told, seed, {"rounds": rounds, "local_epochs": local_epochs})
+    check_bounds(plan)
+    return plan
 
 
 def _autoencoder(

@@ -70,11 +70,16 @@ def serve(
     views: Annotated[int | None, typer.Option(help="Projection: augmented views of each sample.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Projection: of the contrastive losses.")] = None,
     margin: Annotated[float | None, typer.Option(help="Projection: of the triplet loss.")] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Forget the rounds that were reached.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Forget the rounds of an earlier plan, if only of another seed.")
+    ] = False,
     site: SiteOption = Path("."),
     as_json: JsonOption = False,
 ) -> None:
     """Lead the admitted sites through the rounds of a training; broken off, the same call goes on where it was.
+
+    After the last round each site is handed the tensors of the best one. The same call again, when all rounds are done, hands
+    them to sites that were away.
 
     The connection is encrypted and every client shows its key; there is no switch to turn that off.
     """
@@ -120,7 +125,14 @@ def serve(
         on_round=lambda report: typer.echo(_round_told(report, plan.rounds), err=as_json),
     )
     if as_json:
-        print_json({"federation": served.name, "version": served.version, "card": served.card})
+        print_json(
+            {
+                "federation": served.name,
+                "version": served.version,
+                "card": served.card,
+                "handed": dict(served.handed),
+            }
+        )
     else:
         typer.echo(_served_told(served))
 
@@ -138,6 +150,8 @@ def _begun_told(begun: "Begun", rounds: int, count: int) -> str:
     from afterwatch.options import size
 
     goes_on = f", going on with round {begun.first_round}" if begun.first_round > 1 else ""
+    if begun.first_round > rounds:
+        goes_on = ", all of them done: the result is handed to the sites that come"
     return (
         f"Serving at {begun.address}, TLS and keys of clients on: {rounds} rounds of {size(count)} each way{goes_on}\n"
         f"admitted: {', '.join(begun.clients)}  (Ctrl-C stops it; the same command goes on)"
@@ -158,7 +172,11 @@ def _round_told(report: "RoundReport", rounds: int) -> str:
 
 def _served_told(served: "Served") -> str:
     card = served.card
+    has = sorted(name for name, why in served.handed.items() if not why)
+    has_not = "; ".join(f"{name}: {why}" for name, why in sorted(served.handed.items()) if why)
     return (
         f"{len(card['rounds'])} rounds done, best {card['best_round']}; kept as federation {served.name} {served.version}\n"
-        'Each site has its own model of it as a candidate: "afterwatch models list" there.'
+        f'a model of it as a candidate ("afterwatch models list" there) has: {", ".join(has) or "no site"}'
+        + (f"; not: {has_not}" if has_not else "")
+        + "\nThe same command again hands it to sites that were away."
     )

@@ -64,11 +64,11 @@ def tell_receipts(name: str, found: "ReadReceipts", receipts: Sequence["Receipt"
     tensors = sorted({tensor.name for receipt in receipts for tensor in receipt.tensors})
     if receipts:
         typer.echo(
-            f"of {len(tensors)} tensors ({_few(tensors)}) and {len(values)} values ({_few(values)}); nothing else crossed"
+            f"of {len(tensors)} tensors ({_few(tensors)}) and {len(values)} values ({_few(values)}); nothing else was in the messages"
         )
     if found.broken_off:
         lines = ", ".join(map(str, found.broken_off))
-        typer.echo(f"unfinished lines, whose messages never left: {lines}")
+        typer.echo(f"unfinished lines, whose messages were not sent or were not looked at: {lines}")
 
 
 def status_told(name: str, checkpoint: "Checkpoint | None", receipts: Sequence["Receipt"]) -> dict[str, Any]:

@@ -133,13 +133,21 @@ def promote(
     It counts from the next night on. Any earlier version can be put back in the same way.
     """
     from workspace.opened import Workspace
-    from workspace.serving import model_named, put_into_service
+    from workspace.serving import AUTOENCODER, model_named, put_into_service
 
     workspace = Workspace(site)
     model = model_named(workspace, name, kind)
+    suspends = []
+    if model.kind == AUTOENCODER and model.serving != version:
+        from workspace.autoencoders import promotion_words, readers_of
+
+        suspends = readers_of(workspace, f"{model.kind}/{name.replace('.', '/', 1)}")
+        if not as_json:
+            typer.echo(promotion_words(workspace, name))
     put_into_service(workspace, model, version, author or getpass.getuser())
     if as_json:
-        print_json({"kind": model.kind, "name": name, "in_service": version, "before": model.serving})
+        told = {"kind": model.kind, "name": name, "in_service": version, "before": model.serving}
+        print_json({**told, "suspends": suspends} if model.kind == AUTOENCODER else told)
     else:
         typer.echo(f"{model.kind} {name} {version} is in service; before: {model.serving or 'none'}")
 

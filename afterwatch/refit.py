@@ -71,6 +71,8 @@ def _tell_candidate(one: "Refitted") -> None:
 
 def tell_comparison(comparison: dict[str, Any], drift: dict[str, Any] | None, title: str) -> None:
     """How a candidate does beside the version it was made to replace, and how far footage has drifted from that one."""
+    from workspace.comparisons import chosen_words, threshold_words, verdict
+
     metrics, held = comparison.get("metrics") or [], comparison.get("held_out") or {}
     typer.echo(f"\n{title} beside {comparison.get('against', '?')}")
     if metrics:
@@ -80,7 +82,7 @@ def tell_comparison(comparison: dict[str, Any], drift: dict[str, Any] | None, ti
             "was trained on"
         )
         print_table(
-            ("metric", "in service", "candidate", "difference", "95 % of it", "better"),
+            ("metric", "in service", "candidate", "difference", "95 % of it", "better", "candidate is"),
             [
                 (
                     metric_words(str(one["name"])),
@@ -89,12 +91,14 @@ def tell_comparison(comparison: dict[str, Any], drift: dict[str, Any] | None, ti
                     _number(one["difference"], signed=True),
                     interval_words(one),
                     one["better"],
+                    verdict(one, comparison),
                 )
                 for one in metrics
             ],
         )
-    if comparison.get("remark"):
-        typer.echo(comparison["remark"])
+    for words in (chosen_words(comparison), threshold_words(comparison), comparison.get("remark")):
+        if words:
+            typer.echo(words)
     if drift:
         typer.echo(drift["words"])
 

@@ -1,11 +1,13 @@
 """A federation served: SuperLink beside this process, and the installed server app working through the rounds.
 
-Ctrl-C and a crash leave a checkpoint of the last finished round; the same command goes on with the round after it.
+Ctrl-C and a crash leave a checkpoint of the last finished round; the same command goes on with the round after it. Given once
+more when all rounds are done, it hands the result to the sites that come.
 """
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from flows.flower_processes import FLOWER, FlowerProcessError, one_at_a_time
@@ -29,7 +31,7 @@ class Begun:
 
     Attributes:
         address: where clients reach it.
-        first_round: with which it goes on.
+        first_round: with which it goes on; the plan's last and 1 where all are done.
         clients: names of the admitted.
     """
 
@@ -45,11 +47,14 @@ class Served:
     Attributes:
         name, version: in the registry, under the kind `federation`.
         card: with every round.
+        handed: sites that were handed the best round's tensors at the end, by name: why one may have no model of them; empty
+            where it has one.
     """
 
     name: str
     version: str
     card: Mapping[str, Any]
+    handed: Mapping[str, str]
 
 
 def serve(
@@ -70,7 +75,7 @@ def serve(
         plan: what is trained.
         wanted: whom to wait for.
         host, port: to listen on.
-        restart: forget what was reached.
+        restart: forget what was reached of another plan.
         begun: told when clients can come.
         on_round: told each round, when its checkpoint is on the disk.
 
@@ -89,17 +94,32 @@ def serve(
     folder = federation_folder(workspace, plan.name)
     with one_at_a_time(workspace.site.state_folder / FLOWER, "serve"):
         if restart:
-            forget_checkpoint(folder)
+            forget(folder, plan)
         reached = load_checkpoint(folder, plan.digest)
         first_round = 1 if reached is None else reached.next_round
-        if first_round <= plan.rounds:
-            address = written(host, port)
-            with superlink(workspace.site, certificate, address) as link, link.run() as run:
-                link.names()
-                begun(Begun(address, first_round, tuple(client.name for client in admitted)))
-                _rounds(workspace, plan, wanted, link, run, on_round)
-        name, version, card = keep_federation(workspace, plan)
-    return Served(name, version, card)
+        address = written(host, port)
+        with superlink(workspace.site, certificate, address) as link, link.run() as run:
+            link.names()
+            begun(Begun(address, first_round, tuple(client.name for client in admitted)))
+            return _rounds(workspace, plan, wanted, link, run, on_round)
+
+
+def forget(folder: Path, plan: FederatedPlan) -> None:
+    """Forget what was reached of another plan.
+
+    Sites know a course of rounds by its plan: one that is away when the same plan begins again would go on with what its
+    optimiser remembers of the earlier course.
+
+    Raises:
+        ConfigurationError: what was reached is of this very plan.
+    """
+    reached = load_checkpoint(folder)
+    if reached is not None and reached.digest == plan.digest:
+        raise ConfigurationError(
+            f"{len(reached.rounds)} rounds of this very plan are done, and sites that are away would not know that it begins "
+            "again: give --restart with another --seed, or another --name"
+        )
+    forget_checkpoint(folder)
 
 
 def _rounds(
@@ -109,13 +129,19 @@ def _rounds(
     link: SuperLink,
     run: int,
     on_round: Callable[[RoundReport], None],
-) -> None:
-    results: list[FederatedResult] = []
-    app = server_app(workspace, plan, wanted, on_round=on_round, on_result=results.append)
+) -> Served:
+    kept: list[tuple[str, str, Mapping[str, Any]]] = []
+    handed: dict[str, str] = {}
+
+    def ended(_result: FederatedResult) -> None:
+        kept.append(keep_federation(workspace, plan))  # before anybody is waited for again
+
+    app = server_app(workspace, plan, wanted, on_round=on_round, on_result=ended, on_handed=handed.update)
     token = _claimed(link, run)
     link.desk.run_server_app(token, app, lambda address, token: AdmittedGrid(address, token, link.names))
-    if not results:
+    if not kept:
         raise FlowerProcessError(f"the rounds ended without a result; {link.process.log} may say why")
+    return Served(*kept[0], handed)
 
 
 def _claimed(link: SuperLink, run: int) -> str:

@@ -7,6 +7,7 @@ question for newer versions are off. Run as a module, this is the child, which e
 import ctypes
 import fcntl
 import os
+import resource
 import secrets
 import signal
 import socket
@@ -15,7 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from infra.errors import NightError
 from models.federation.flower import ENVIRONMENT
@@ -30,6 +31,15 @@ TAIL = 1500
 """Characters of a log that an error shows."""
 PR_SET_PDEATHSIG = 1
 SECRET_BYTES = 32
+MOST_CALL_BYTES = 32 * 2**20
+"""Of one call of the protocol, in each direction: Flower sends tensors in pieces of 5 MiB."""
+MOST_SUPERNODE_BYTES = 4 * 2**30
+"""Memory of a SuperNode: of two messages of the largest plan that is allowed, and of Flower. What a server sends is held there
+before anybody has looked at it, and a bundle's manifest is unpacked there."""
+LISTENING = "0A"
+"""A socket's state in `/proc/net/tcp`."""
+STATE, INODE = 3, 9
+"""Columns of that file."""
 
 
 class FlowerProcessError(NightError):
@@ -55,6 +65,10 @@ class FlowerProcess:
     def said(self) -> str:
         """All that it wrote since it was started."""
         return self.log.read_text(encoding="utf-8", errors="replace").strip()
+
+    def listens(self, port: int) -> bool:
+        """Whether it listens on a port of this machine: the port was free when it was chosen, and another's may be there now."""
+        return bool(_listeners(port) & _sockets(self._process.pid))
 
     def check(self, within_s: float = 0.0) -> None:
         """Raise FlowerProcessError where it has ended, or ends within a time."""
@@ -142,6 +156,33 @@ def new_secret(folder: Path) -> tuple[bytes, Path]:
     return secret, path
 
 
+def _listeners(port: int) -> set[str]:
+    """Inodes of the sockets that listen on a port, whatever their address."""
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/net", table).read_text(encoding="ascii").splitlines()[1:]:
+            columns = line.split()
+            if columns[STATE] == LISTENING and int(columns[1].rpartition(":")[2], 16) == port:
+                found.add(columns[INODE])
+    return found
+
+
+def _sockets(process: int) -> set[str]:
+    """Inodes of the sockets that a process has open; none where it has ended."""
+    found = set()
+    try:
+        for entry in Path("/proc", str(process), "fd").iterdir():
+            try:
+                target = os.readlink(entry)
+            except FileNotFoundError:  # closed meanwhile
+                continue
+            if target.startswith("socket:["):
+                found.add(target.removeprefix("socket:[").removesuffix("]"))
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return set()
+    return found
+
+
 def _end_with(parent: int) -> None:
     """Have the kernel end this process when its parent is gone, killed ones included."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -149,17 +190,28 @@ def _end_with(parent: int) -> None:
         sys.exit(1)
 
 
+def _limit_calls(of_flower: Any) -> None:
+    """Let a module of Flower's take and make calls of that size; it has no option for it."""
+    if not hasattr(of_flower, "GRPC_MAX_MESSAGE_LENGTH"):
+        raise RuntimeError(f"this version of Flower limits its calls elsewhere than in {of_flower.__name__}")
+    of_flower.GRPC_MAX_MESSAGE_LENGTH = MOST_CALL_BYTES
+
+
 def _run(program: str, parent: int, arguments: Sequence[str]) -> None:
     _end_with(parent)
     os.umask(0o077)
     sys.argv = [f"flower-{program}", *arguments]
     if program == "superlink":
-        from flwr.server.app import run_superlink
+        from flwr.server import app
 
-        run_superlink()
+        _limit_calls(app)
+        app.run_superlink()
     else:
+        from flwr.supernode import start_client_internal
         from flwr.supernode.cli.flower_supernode import flower_supernode
 
+        _limit_calls(start_client_internal)
+        resource.setrlimit(resource.RLIMIT_DATA, (MOST_SUPERNODE_BYTES, MOST_SUPERNODE_BYTES))
         flower_supernode()
 
 

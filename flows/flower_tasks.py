@@ -1,9 +1,14 @@
 """Where SuperLink and SuperNode lay out what their apps have to do, on this machine only.
 
 Flower's way is a process for every task that unpacks the app which the server sent and runs it. Here the installed app
-takes the task itself, and the bundle is never opened: no code that came over the network runs.
+takes the task itself: no code that came over the network runs. A client's SuperNode receives the bundle all the same, and
+reads its manifest (`pyproject.toml`) for settings that nothing here asks for; it may use so much memory and no more.
+
+Whoever listens on the loopback port would be believed what it says, and handed what was learnt. So that the port's listener is
+the very process that was started is looked up in the kernel's tables before anything is said there.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,7 +43,8 @@ from flwr.supercore.interceptors.superexec_auth_interceptor import (
 from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message
 
 import models.federation.flower  # noqa: F401  # keeps Flower quiet
-from flows.flower_processes import FlowerProcess, FlowerProcessError
+from flows.flower_processes import MOST_CALL_BYTES, FlowerProcess, FlowerProcessError
+from workspace.federation.policy import MOST_BYTES
 
 if TYPE_CHECKING:  # it brings a database along, which a client has no need of
     from flwr.superlink.grid import GrpcGrid
@@ -47,6 +53,8 @@ POLL_S = 0.25
 START_S = 120.0
 """Time that one of Flower's processes is given to come up; a busy machine imports slowly."""
 
+MOST_MESSAGE_BYTES = MOST_BYTES + 16 * 2**20
+"""Of a message from a server: the tensors of the largest plan, their names and the plan."""
 END_S = 3.0
 """Time in which a process that no longer answers is seen to have ended."""
 
@@ -64,16 +72,18 @@ class TaskDesk:
     """
 
     def __init__(self, process: FlowerProcess, address: str, secret: bytes) -> None:
-        self._process, self._address = process, address
+        self._process, self._address, self._port = process, address, int(address.rpartition(":")[2])
         server = process.program == "superlink"
         self._stub_class: type[Any] = ServerAppIoStub if server else ClientAppIoStub
         methods = SERVERAPPIO_SUPEREXEC_METHODS if server else CLIENTAPPIO_SUPEREXEC_METHODS
         signer = SuperExecAuthClientInterceptor(master_secret=secret, protected_methods=methods)
-        self._channel = create_channel(address, insecure=True, interceptors=[_version(), signer])
+        self._channel = create_channel(
+            address, insecure=True, max_message_length=MOST_CALL_BYTES, interceptors=[_version(), signer]
+        )
         self._stub = self._stub_class(self._channel)
 
     def __enter__(self) -> "TaskDesk":
-        wait_for(self._channel, self._process)
+        wait_for(self._channel, self._process, self._port)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -85,6 +95,7 @@ class TaskDesk:
         Raises:
             FlowerProcessError: the process has ended.
         """
+        self._check()
         try:
             for task in self._stub.PullPendingTasks(PullPendingTasksRequest()).tasks:
                 if run is None or task.run_id == run:
@@ -120,19 +131,18 @@ class TaskDesk:
 
         Args:
             token: of the task.
-            app: must not raise: what an exception says would have to be told, and it may hold paths and names.
+            app: where it raises, nothing is answered.
             while_sending: called again and again until the answer has left; may raise to give up.
+
+        Raises:
+            FlowerProcessError: the process has ended, or what the server sent is no message or is too large.
         """
         with self._task_channel(token) as channel:
             stub: Any = ClientAppIoStub(channel)
             with _beating(stub):
-                try:
-                    message, context, _run, _bundle = pull_task_input(stub)
-                except (ValueError, TypeError, KeyError) as error:
-                    raise FlowerProcessError(
-                        f"what the server sent is no message ({error}); it may be of another version — join again when it is right"
-                    ) from None
+                message, context = _pulled(stub)
                 reply = app(message, context)
+                self._check()
                 push_message(stub, reply, context)
                 self._wait_until_sent(stub, reply, context, while_sending)
                 stub.PushTaskOutput(PushTaskOutputRequest(sub_status=SubStatus.COMPLETED, details=""))
@@ -145,10 +155,20 @@ class TaskDesk:
             while_sending()
             time.sleep(POLL_S)
 
+    def _check(self) -> None:
+        """Raise FlowerProcessError unless the process is there and its port is its own."""
+        self._process.check()
+        if not self._process.listens(self._port):
+            self._process.check(END_S)
+            raise FlowerProcessError(_not_ours(self._process, self._port))
+
     @contextmanager
     def _task_channel(self, token: str) -> Iterator[grpc.Channel]:
         channel = create_channel(
-            self._address, insecure=True, interceptors=[_version(), AppIoTokenClientInterceptor(token)]
+            self._address,
+            insecure=True,
+            max_message_length=MOST_CALL_BYTES,
+            interceptors=[_version(), AppIoTokenClientInterceptor(token)],
         )
         try:
             yield channel
@@ -161,8 +181,46 @@ class TaskDesk:
             channel.close()
 
 
-def wait_for(channel: grpc.Channel, process: FlowerProcess) -> None:
-    """Wait until a process answers on a channel.
+class _Bounded:
+    """A stub that hands out so many bytes of objects and no more.
+
+    Args:
+        stub: of a task.
+        most: bytes.
+    """
+
+    def __init__(self, stub: Any, most: int) -> None:
+        self._stub, self._most, self._bytes, self._lock = stub, most, 0, threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stub, name)
+
+    def PullObject(self, request: PullObjectRequest) -> Any:
+        response = self._stub.PullObject(request)
+        with self._lock:  # several threads pull
+            self._bytes += len(response.object_content)
+            if self._bytes > self._most:
+                raise ValueError(f"it has more than {self._most} bytes")
+        return response
+
+
+def _pulled(stub: Any) -> tuple[Message, Context]:
+    """The message of a task, as far as it is not too large."""
+    bounded: Any = _Bounded(stub, MOST_MESSAGE_BYTES)
+    try:
+        message, context, _run, _bundle = pull_task_input(bounded)
+    except grpc.RpcError:
+        raise
+    except Exception as error:  # noqa: BLE001 — whatever junk makes of Flower's reader
+        raise FlowerProcessError(
+            f"what the server sent is no message that is taken ({error!r}); it may be of another version — join again when it is "
+            "right"
+        ) from None
+    return message, context
+
+
+def wait_for(channel: grpc.Channel, process: FlowerProcess, port: int) -> None:
+    """Wait until a process listens on its port and answers on a channel to it.
 
     Raises:
         FlowerProcessError: it has ended, or does not answer within `START_S`.
@@ -170,6 +228,9 @@ def wait_for(channel: grpc.Channel, process: FlowerProcess) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         process.check()
+        if not process.listens(port):
+            time.sleep(POLL_S)
+            continue
         try:
             grpc.channel_ready_future(channel).result(timeout=POLL_S)
         except grpc.FutureTimeoutError:
@@ -178,6 +239,10 @@ def wait_for(channel: grpc.Channel, process: FlowerProcess) -> None:
     raise FlowerProcessError(
         f"Flower's {process.program} did not answer within {START_S:.0f} s; {process.log} says why"
     )
+
+
+def _not_ours(process: FlowerProcess, port: int) -> str:
+    return f"port {port} of 127.0.0.1 is not Flower's {process.program}'s any more; nothing is said there — start again"
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from flows.flower_processes import (
 )
 from flows.flower_tasks import POLL_S, TaskDesk
 from infra.errors import ConfigurationError
-from workspace.federation.client_app import Answered, Participant
+from workspace.federation.client_app import Answered, Participant, check_material
 from workspace.federation.keys import client_key
 from workspace.federation.material import Material
 from workspace.opened import Workspace
@@ -30,6 +30,12 @@ LOOK_S = 15.0
 """Time between two looks whether the server is still there."""
 CONNECT_S = 5.0
 RETRY_S = 1.0
+GOODBYE_S = 5.0
+"""From the last answer to leaving: SuperLink does not hand the server app what came from a node that has left meanwhile."""
+TOLD_AFTER = 2
+"""Tries after which a person is told that the server is waited for."""
+WRONG_CLOCK = "Invalid timestamp"
+STILL_THERE = "could not be activated"
 NOT_KNOWN = (
     "No SuperNode found with the given public key",
     "StatusCode.UNAUTHENTICATED",
@@ -47,6 +53,7 @@ def join(
     author: str,
     once: bool,
     told: Callable[[Answered], None],
+    waiting: Callable[[str], None] = lambda _why: None,
 ) -> None:
     """Take part in the federations of a server until stopped.
 
@@ -58,34 +65,44 @@ def join(
         author: who lets the site take part.
         once: leave after the last round of a federation.
         told: given each answer.
+        waiting: told where the server is waited for.
 
     Raises:
-        ConfigurationError: server, certificate or key cannot be used, or the server does not know the key.
-        FlowerProcessError: the server is not there for longer than the settings wait, or a site is joined here already.
+        ConfigurationError: server, certificate, key or material cannot be used, or the server turns the key away.
+        FlowerProcessError: the server is not there for longer than the settings wait, a site is joined here already, or with
+            `once` the federation ended without a model.
+        NoReplyError: what the server asked could not be answered.
     """
     address = parse_server(server)
     check_authority(certificate)
+    check_material(workspace, material)
     key, wait_s = client_key(workspace.site), workspace.settings.federation.wait_s
     folder = workspace.site.state_folder / FLOWER
-    is_over = False
+    ended: Answered | None = None
 
     def answered(answer: Answered) -> None:
-        nonlocal is_over
-        is_over = once and answer.is_last
+        nonlocal ended
+        ended = answer if once and answer.is_last else None
         told(answer)
 
     participant = Participant(workspace, material, author, answered)
     with one_at_a_time(folder, "join"):
-        wait_for_server(address, certificate, wait_s)
+        wait_for_server(address, certificate, wait_s, waiting)
         with _supernode(folder, address, certificate, key) as (process, desk):
-            lookout = Lookout(address, wait_s)
-            while not is_over:
+            lookout = Lookout(address, certificate, wait_s)
+            while ended is None:
                 if (token := desk.claim()) is not None:
                     desk.answer(token, participant.answer, lookout.look)
                     continue
                 process.check()
                 lookout.look()
                 time.sleep(POLL_S)
+            time.sleep(GOODBYE_S)
+    if ended.word:
+        raise FlowerProcessError(
+            f'this site has no model of {ended.what}: the server was told "{ended.word}". When what was said above is mended, '
+            "join again, and have the server's people give their command again: it hands the tensors out once more"
+        )
 
 
 class Lookout:
@@ -93,11 +110,12 @@ class Lookout:
 
     Args:
         server: host and port.
+        certificate: of its authority.
         wait_s: without it for so long, this site gives up.
     """
 
-    def __init__(self, server: tuple[str, int], wait_s: float) -> None:
-        self._server, self._wait_s = server, wait_s
+    def __init__(self, server: tuple[str, int], certificate: Path, wait_s: float) -> None:
+        self._server, self._certificate, self._wait_s = server, certificate, wait_s
         self._looked, self._gone_since = time.monotonic(), float("inf")
 
     def look(self) -> None:
@@ -110,7 +128,7 @@ class Lookout:
         if now - self._looked < LOOK_S:
             return
         self._looked = now
-        self._gone_since = float("inf") if is_there(self._server) else min(self._gone_since, now)
+        self._gone_since = float("inf") if is_there(self._server, self._certificate) else min(self._gone_since, now)
         if now - self._gone_since > self._wait_s:
             raise FlowerProcessError(_gone(written(*self._server), self._wait_s))
 
@@ -134,35 +152,60 @@ def _supernode(
                     secret_file.unlink(missing_ok=True)
                     yield process, desk
             except FlowerProcessError:
-                if any(sign in process.said() for sign in NOT_KNOWN):
-                    raise ConfigurationError(
-                        f"{written(*server)} does not know this site's key, or has expelled it: give federation/client.pub to "
-                        'the server\'s people, who run "afterwatch federate admit NAME client.pub"; where they have, join again'
-                    ) from None
+                if why := turned_away(written(*server), process.said()):
+                    raise ConfigurationError(why) from None
                 raise
     finally:
         secret_file.unlink(missing_ok=True)
 
 
-def wait_for_server(server: tuple[str, int], certificate: Path, wait_s: float) -> None:
+def turned_away(server: str, said: str) -> str:
+    """Why a server does not let a site in, by what SuperNode wrote; empty where it wrote of something else."""
+    if WRONG_CLOCK in said:
+        return (
+            f"{server} refuses this site's signature for its time: the clock here is more than 5 s ahead of the server's, or "
+            "more than 5 minutes behind; set both clocks, as by NTP, and join again"
+        )
+    if STILL_THERE in said:
+        return (
+            f"{server} takes this site for joined: it ended without a goodbye less than a minute ago, or is joined with a copy of its "
+            "key elsewhere; join again in a minute"
+        )
+    if any(sign in said for sign in NOT_KNOWN):
+        return (
+            f"{server} does not know this site's key, or has expelled it: give federation/client.pub to the server's people, "
+            'who run "afterwatch federate admit NAME client.pub"; where they have, join again'
+        )
+    return ""
+
+
+def wait_for_server(
+    server: tuple[str, int],
+    certificate: Path,
+    wait_s: float,
+    waiting: Callable[[str], None] = lambda _why: None,
+) -> None:
     """Wait until the server answers, and see that it is the one that the certificate's authority vouches for.
 
     SuperNode would go on trying for ever, and say nothing that helps.
 
+    Args:
+        server: host and port.
+        certificate: of its authority.
+        wait_s: the longest wait, s.
+        waiting: told once why there is one.
+
     Raises:
-        ConfigurationError: it answers, but is another's or goes by another name.
+        ConfigurationError: its name is not known or it speaks no TLS, twice in a row; or it is another's or goes by another
+            name.
         FlowerProcessError: it does not answer in time.
     """
-    context = ssl.create_default_context(cafile=str(certificate.expanduser()))
-    context.set_alpn_protocols(["h2"])
+    context = _trusting(certificate)
     until = time.monotonic() + wait_s
+    mistaken = tries = 0
     while True:
         try:
-            with (
-                socket.create_connection(server, CONNECT_S) as connection,
-                context.wrap_socket(connection, server_hostname=server[0]),
-            ):
-                return
+            return _greet(server, context)
         except ssl.SSLCertVerificationError as error:
             raise ConfigurationError(
                 f"{written(*server)} is not the server that {certificate} vouches for ({error.verify_message}); take the "
@@ -170,18 +213,49 @@ def wait_for_server(server: tuple[str, int], certificate: Path, wait_s: float) -
                 f'"afterwatch federate certificate --host {server[0]}"'
             ) from None
         except OSError as error:
+            wrong = _mistake(server, error)
+            mistaken = mistaken + 1 if wrong else 0
+            if mistaken > 1:
+                raise ConfigurationError(f"{wrong} ({error}); correct --server") from None
             if time.monotonic() > until:
                 raise FlowerProcessError(f"{_gone(written(*server), wait_s)} ({error})") from None
+            if (tries := tries + 1) == TOLD_AFTER:
+                waiting(f"waiting for {written(*server)}, {wait_s:g} s at most ({error})")
             time.sleep(RETRY_S)
 
 
-def is_there(server: tuple[str, int]) -> bool:
-    """Whether somebody listens there."""
+def _mistake(server: tuple[str, int], error: OSError) -> str:
+    """What a person has mistyped; empty where the server may only be late."""
+    if isinstance(error, socket.gaierror):
+        return f'no address is known of the host "{server[0]}"'
+    # A connection that is cut in the handshake is of a server that goes down, or of a proxy whose server is not up.
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return f"what answers at {written(*server)} is no server of a federation: it refuses TLS"
+    return ""
+
+
+def is_there(server: tuple[str, int], certificate: Path) -> bool:
+    """Whether the server itself answers there; a tunnel takes connections without it."""
     try:
-        with socket.create_connection(server, CONNECT_S):
-            return True
+        _greet(server, _trusting(certificate))
+        return True
     except OSError:
         return False
+
+
+def _trusting(certificate: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(certificate.expanduser()))
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+def _greet(server: tuple[str, int], context: ssl.SSLContext) -> None:
+    """Connect and shake hands; raises OSError, of which ssl's errors are some."""
+    with (
+        socket.create_connection(server, CONNECT_S) as connection,
+        context.wrap_socket(connection, server_hostname=server[0]),
+    ):
+        return
 
 
 def check_authority(certificate: Path) -> None:

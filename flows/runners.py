@@ -3,10 +3,12 @@
 import logging
 import os
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
+from typing import Any
 
 import dask
-from distributed import Client
+from distributed import Client, LocalCluster
 from prefect_dask import DaskTaskRunner
 
 from flows.machine import worker_count
@@ -25,14 +27,41 @@ def task_runner(cluster: ClusterTable) -> DaskTaskRunner:
         ConfigurationError: there is no scheduler at the address.
     """
     if cluster.address is not None:
-        try:
-            Client(cluster.address, timeout=CONNECT_S).close()
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f'no Dask scheduler answers at cluster.address = "{cluster.address}" ({error}); start one with '
-                '"dask scheduler", or leave the address out for an embedded cluster'
-            ) from None
+        _connected(cluster.address).close()
         return DaskTaskRunner(address=cluster.address)
+    return DaskTaskRunner(cluster_kwargs=_embedded(cluster))
+
+
+@contextmanager
+def client_pool(cluster: ClusterTable) -> Iterator[Executor]:
+    """Workers for the clients of a federated experiment: the embedded cluster, or an existing scheduler.
+
+    What is submitted is done again elsewhere where its worker is lost, and fails where it loses several. Workers see the files
+    that they are told of: an existing scheduler's need the same folders.
+
+    Raises:
+        ConfigurationError: there is no scheduler at the address.
+    """
+    if cluster.address is not None:
+        with _connected(cluster.address) as client, client.get_executor(pure=False) as pool:
+            yield pool
+        return
+    with LocalCluster(**_embedded(cluster)) as local, Client(local) as client, client.get_executor(pure=False) as pool:
+        yield pool
+
+
+def _connected(address: str) -> Client:
+    try:
+        return Client(address, timeout=CONNECT_S)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f'no Dask scheduler answers at cluster.address = "{address}" ({error}); start one with '
+            '"dask scheduler", or leave the address out for an embedded cluster'
+        ) from None
+
+
+def _embedded(cluster: ClusterTable) -> dict[str, Any]:
+    """What an embedded cluster is started with."""
     workers = worker_count(cluster)
     threads = max(1, (os.cpu_count() or 1) // workers)
     # Each worker is a process with one task at a time; networks in it use its share of the cores.
@@ -44,15 +73,13 @@ def task_runner(cluster: ClusterTable) -> DaskTaskRunner:
             "logging.distributed": "error",
         }
     )
-    return DaskTaskRunner(
-        cluster_kwargs={
-            "n_workers": workers,
-            "threads_per_worker": 1,
-            "processes": True,
-            "host": "127.0.0.1",
-            "dashboard_address": "127.0.0.1:0",
-        }
-    )
+    return {
+        "n_workers": workers,
+        "threads_per_worker": 1,
+        "processes": True,
+        "host": "127.0.0.1",
+        "dashboard_address": "127.0.0.1:0",
+    }
 
 
 @contextmanager

@@ -23,7 +23,15 @@ from flwr.supercore.fab import Fab
 from flwr.supercore.grpc import create_channel
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
-from flows.flower_processes import FLOWER, FlowerProcess, FlowerProcessError, flower_process, free_ports, new_secret
+from flows.flower_processes import (
+    FLOWER,
+    MOST_CALL_BYTES,
+    FlowerProcess,
+    FlowerProcessError,
+    flower_process,
+    free_ports,
+    new_secret,
+)
 from flows.flower_tasks import END_S, TaskDesk, wait_for
 from infra.site import Site
 from workspace.federation.admitted import known_keys
@@ -48,7 +56,7 @@ clientapp = "installed:nothing"
 """,
     "installed.py": b'"""Nothing: server and clients run the app that is installed there, never one that was sent."""\n',
 }
-"""Flower wants an app to start a run; this one is empty, and nobody opens it."""
+"""Flower wants an app to start a run; this one is empty. Clients receive it and read its manifest, and run nothing of it."""
 
 
 class SuperLink:
@@ -144,7 +152,8 @@ def superlink(site: Site, certificate: ServerCertificate, address: str) -> Itera
     """
     folder = site.state_folder / FLOWER
     secret, secret_file = new_secret(folder)
-    tasks, control = (f"127.0.0.1:{port}" for port in free_ports(2))
+    ports = free_ports(2)
+    tasks, control = (f"127.0.0.1:{port}" for port in ports)
     arguments = [
         *("--ssl-certfile", str(certificate.certificate), "--ssl-keyfile", str(certificate.key)),
         *("--ssl-ca-certfile", str(certificate.authority)),
@@ -153,10 +162,15 @@ def superlink(site: Site, certificate: ServerCertificate, address: str) -> Itera
         *("--database", str(folder / "superlink.db")),
         *("--fleet-api-address", address, "--serverappio-api-address", tasks, "--control-api-address", control),
     ]
-    channel = create_channel(control, insecure=False, root_certificates=certificate.authority.read_bytes())
+    channel = create_channel(
+        control,
+        insecure=False,
+        root_certificates=certificate.authority.read_bytes(),
+        max_message_length=MOST_CALL_BYTES,
+    )
     try:
         with flower_process(folder, "superlink", arguments) as process:
-            wait_for(channel, process)
+            wait_for(channel, process, ports[1])
             secret_file.unlink(missing_ok=True)
             with TaskDesk(process, tasks, secret) as desk:
                 yield SuperLink(process, desk, ControlStub(channel), site)

@@ -165,15 +165,15 @@ def suggest(
     if count < 1 or not len(rows):
         return np.empty(0, dtype=np.int64)
     by_doubt = rows[np.argsort(np.abs(scores[rows]), kind="stable")]
-    uncertain = _unlike(by_doubt, unit_vectors, known, similarity)
-    spread = _evenly(rows, POOL)
+    uncertain = unlike(by_doubt, unit_vectors, known, similarity)
+    spread = evenly(rows, POOL)
     different = _Different(spread, unit_vectors[spread], known, similarity)
     chosen: list[int] = []
 
     def next_uncertain() -> int | None:
         taken = np.asarray(unit_vectors[chosen])
         for row in uncertain:
-            if row not in chosen and not (_closeness(unit_vectors[[row]], taken) >= similarity).any():
+            if row not in chosen and not (closeness(unit_vectors[[row]], taken) >= similarity).any():
                 return row
         return None
 
@@ -235,8 +235,8 @@ def propagate(
     own = np.asarray(unit_vectors[labelled_rows])
     rows = middles(slices)
     rows = rows[~np.isin(slices[rows], slices[labelled_rows])]
-    closeness = _closeness(unit_vectors[rows], own)
-    rows = np.sort(rows[np.argsort(-closeness, kind="stable")[:NEIGHBOURHOOD]])
+    likeness = closeness(unit_vectors[rows], own)
+    rows = np.sort(rows[np.argsort(-likeness, kind="stable")[:NEIGHBOURHOOD]])
     nodes = np.concatenate([own, unit_vectors[rows]])
     count = len(own)
     links = _links(nodes, min(neighbours, len(nodes) - 1))
@@ -281,24 +281,24 @@ class _Different:
     def __init__(self, rows: Rows, vectors: Vectors, known: Vectors, similarity: float) -> None:
         self._rows, self._vectors, self._similarity = rows, vectors, similarity
         # Beside nothing, likeness to the average decides; the -2 puts it below every cosine that comes later.
-        self._closeness = _closeness(vectors, known) if len(known) else vectors @ vectors.mean(axis=0) - 2
+        self._closeness = closeness(vectors, known) if len(known) else vectors @ vectors.mean(axis=0) - 2
 
     def next(self) -> int | None:
         place = int(self._closeness.argmin())
         return int(self._rows[place]) if self._closeness[place] < self._similarity else None
 
     def take(self, vector: Vectors) -> None:
-        self._closeness = np.maximum(self._closeness, _closeness(self._vectors, vector[None]))
+        self._closeness = np.maximum(self._closeness, closeness(self._vectors, vector[None]))
 
 
-def _unlike(rows: Rows, vectors: Vectors, known: Vectors, similarity: float) -> Iterator[int]:
-    """Rows in the order given, without those like something known."""
+def unlike(rows: Rows, vectors: Vectors, known: Vectors, similarity: float) -> Iterator[int]:
+    """Rows in the order given, without those whose cosine to something known is `similarity` or more."""
     for at in range(0, len(rows), BATCH):
         batch = rows[at : at + BATCH]
-        yield from batch[_closeness(vectors[batch], known) < similarity].tolist()
+        yield from batch[closeness(np.asarray(vectors[batch]), known) < similarity].tolist()
 
 
-def _closeness(vectors: Vectors, known: Vectors) -> Vectors:
+def closeness(vectors: Vectors, known: Vectors) -> Vectors:
     """float32 (N,): the largest cosine to anything known; -1 beside nothing. Two zero vectors are alike."""
     if not len(known):
         return np.full(len(vectors), -1, dtype=np.float32)
@@ -308,7 +308,7 @@ def _closeness(vectors: Vectors, known: Vectors) -> Vectors:
     return closest
 
 
-def _evenly(rows: Rows, most: int) -> Rows:
+def evenly(rows: Rows, most: int) -> Rows:
     """At most so many of the rows, evenly spaced."""
     if len(rows) <= most:
         return rows

@@ -5,7 +5,7 @@ The pieces, in their order: `slices_of` takes one row of each temporal slice of 
 uncertain one and the most different one; `deal` shares a night's budget among heads, cameras and regions.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from infra.errors import ConfigurationError
 from models.calibration import robust_spread
-from models.heads.chunks import by_chunks
-from models.labelling import BATCH, NEAR_DUPLICATE, POOL, temporal_slices
+from models.labelling import NEAR_DUPLICATE, POOL, closeness, evenly, temporal_slices, unlike
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -138,7 +137,7 @@ def ask(
         return ()
     same, known = _same(unit_vectors), np.asarray(unit_vectors[done])
     uncertain = _Uncertain(free, unit_vectors, distances, known, same)
-    diverse = _Diverse(_evenly(free, POOL), unit_vectors, known, same)
+    diverse = _Diverse(evenly(free, POOL), unit_vectors, known, same)
     picks: list[Pick] = []
     taken = np.zeros(len(unit_vectors), dtype=np.bool_)
     for turn in range(int(done.sum()), int(done.sum()) + count):
@@ -156,33 +155,59 @@ def ask(
     return tuple(picks)
 
 
-def deal(doubts: Mapping[Owner, Sequence[float]], budget: int) -> list[tuple[Owner, int]]:
+def deal(doubts: Mapping[Owner, Sequence[float]], budget: int, turn: int = 0) -> list[tuple[Owner, int]]:
     """Share a budget among heads, then a head's share among its cameras, then a camera's among its regions, by turns.
 
-    In each round those come first whose next question is the nearest to its threshold, of equals the first by name. What
-    one does not use up is left to the others.
+    A turn begins where the one before it ended, so that with the same owners each of H heads, C cameras of a head and R
+    regions of a camera is asked about at least once in ceil(H * C * R / budget) turns, however small the budget is. What
+    one does not use up is left to the others. In each round those come first whose next question is the nearest to its
+    threshold, of equals the first by name.
 
     Args:
         doubts: of each owner's questions, best first, how far its score is from the threshold, at least 0; nan where there
-            is none, which comes after all others.
+            is none, which comes after all others. Owners without a question belong here too: they keep their place.
         budget: questions at most.
+        turn: how many budgets were dealt before, at least 0.
 
     Returns:
         Owner and number of the question among its own, in the order in which to ask: of each owner the first ones.
     """
+    budget = max(0, budget)
+    numbers = {owner: range(len(doubts[owner])) for owner in sorted(doubts)}
+    dealt = set(
+        _rotated({tuple(owner): [(owner, one) for one in numbers[owner]] for owner in numbers}, turn * budget)[:budget]
+    )
     heads: dict[str, dict[str, list[_Question]]] = {}
-    for owner in sorted(doubts):
-        mine = [_Question(_last(doubt), owner, number) for number, doubt in enumerate(doubts[owner])]
+    for owner in numbers:
+        mine = [_Question(_last(doubts[owner][number]), owner, number) for number in numbers[owner]]
         cameras = heads.setdefault(owner.head, {})
-        cameras[owner.camera] = [*cameras.get(owner.camera, []), *mine]
-    dealt = _by_turns([_by_turns([_by_region(mine) for mine in cameras.values()]) for cameras in heads.values()])
-    return [(question.owner, question.number) for question in dealt[: max(0, budget)]]
+        cameras.setdefault(owner.camera, []).extend(one for one in mine if (one.owner, one.number) in dealt)
+    asked = _by_turns([_by_turns([_by_region(mine) for mine in cameras.values()]) for cameras in heads.values()])
+    return [(question.owner, question.number) for question in asked]
+
+
+_Numbered = tuple[Owner, int]
 
 
 class _Question(NamedTuple):
     doubt: float
     owner: Owner
     number: int
+
+
+def _rotated(queues: Mapping[tuple[str, ...], Sequence[_Numbered]], dealt: int) -> list[_Numbered]:
+    """All numbered questions by turns, over the first part of the names, then the next one; the first `dealt` turns are over."""
+    if set(queues) == {()}:
+        return list(queues[()])
+    names = sorted({name[0] for name in queues})
+    parts = []
+    for place in range(len(names)):
+        at = (dealt + place) % len(names)
+        inner = {name[1:]: mine for name, mine in queues.items() if name[0] == names[at]}
+        # Of `dealt` turns, those that were this one's.
+        parts.append(_rotated(inner, (dealt - at + len(names) - 1) // len(names)))
+    longest = max(map(len, parts), default=0)
+    return [part[turn] for turn in range(longest) for part in parts if turn < len(part)]
 
 
 def _by_region(questions: Sequence[_Question]) -> list[_Question]:
@@ -209,13 +234,13 @@ class _Uncertain:
         self._vectors, self._same = vectors, same
         measured = free[:0] if distances is None else free[~np.isnan(distances[free])]
         doubts = np.empty(0) if distances is None else np.abs(distances[measured])
-        self._waiting = _unlike(measured[np.argsort(doubts, kind="stable")], vectors, known, same)
+        self._waiting = unlike(measured[np.argsort(doubts, kind="stable")], vectors, known, same)
         self._picked: list[int] = []
 
     def next(self, taken: Flags) -> Pick | None:
         picked = np.asarray(self._vectors[self._picked])
         for row in self._waiting:
-            if not taken[row] and not (_closeness(self._vectors[[row]], picked) >= self._same).any():
+            if not taken[row] and not (closeness(self._vectors[[row]], picked) >= self._same).any():
                 return Pick(row, "uncertain")
         return None
 
@@ -230,15 +255,15 @@ class _Diverse:
         self._rows, self._all, self._vectors, self._same = rows, vectors, np.asarray(vectors[rows]), same
         # Beside nothing, likeness to the average decides; the -2 puts it below every cosine that comes later.
         average = np.asarray(vectors).mean(axis=0)
-        self._closeness = _closeness(self._vectors, known) if len(known) else self._vectors @ average - 2
+        self._closeness = closeness(self._vectors, known) if len(known) else self._vectors @ average - 2
 
     def next(self, taken: Flags) -> Pick | None:
-        closeness = np.where(taken[self._rows], 1.0, self._closeness)
-        place = int(closeness.argmin())
-        return Pick(int(self._rows[place]), "diverse") if closeness[place] < self._same else None
+        likeness = np.where(taken[self._rows], 1.0, self._closeness)
+        place = int(likeness.argmin())
+        return Pick(int(self._rows[place]), "diverse") if likeness[place] < self._same else None
 
     def take(self, row: int) -> None:
-        self._closeness = np.maximum(self._closeness, _closeness(self._vectors, self._all[[row]]))
+        self._closeness = np.maximum(self._closeness, closeness(self._vectors, self._all[[row]]))
 
 
 def _same(vectors: Vectors) -> float:
@@ -247,30 +272,6 @@ def _same(vectors: Vectors) -> float:
     lengths = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)
     variance = max(0.0, float(lengths.mean() - average @ average))
     return 1 - max((1 - NEAR_DUPLICATE) * variance, ROUNDING)
-
-
-def _unlike(rows: Rows, vectors: Vectors, known: Vectors, same: float) -> Iterator[int]:
-    """Rows in the order given, without those that show the same as something known."""
-    for at in range(0, len(rows), BATCH):
-        batch = rows[at : at + BATCH]
-        yield from batch[_closeness(np.asarray(vectors[batch]), known) < same].tolist()
-
-
-def _closeness(vectors: Vectors, known: Vectors) -> Vectors:
-    """float32 (N,): the largest cosine to anything known; -1 beside nothing. Two zero vectors are alike."""
-    if not len(known):
-        return np.full(len(vectors), -1, dtype=np.float32)
-    closest = by_chunks(vectors, len(known), lambda rows: np.asarray((rows @ known.T).max(axis=1)))
-    if not known.any(axis=1).all():
-        closest[~vectors.any(axis=1)] = 1
-    return closest
-
-
-def _evenly(rows: Rows, most: int) -> Rows:
-    """At most so many of the rows, evenly spaced."""
-    if len(rows) <= most:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.int64)]
 
 
 def _logit(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -27,11 +27,17 @@ class ProjectionPlan:
 
 
 def find_projection(workspace: Workspace) -> ProjectionPlan | None:
-    """The trained projection that the settings ask for; of a name alone the newest version. None where they ask for none.
+    """The trained projection that the settings ask for; of a name alone the newest version that is no candidate.
+
+    Candidates are what a federation made: other sites had a part in them, so that a person names their version.
+
+    Returns:
+        The version; None where the settings ask for none.
 
     Raises:
         UnknownNameError: the registry has none of that name, or not that version.
-        ConfigurationError: it was trained in another space than that of the encoder that is judged by.
+        ConfigurationError: it was trained in another space than that of the encoder that is judged by, or all versions of the
+            name are candidates.
     """
     novelty = workspace.settings.novelty
     asked = novelty.trained_projection
@@ -45,6 +51,13 @@ def find_projection(workspace: Workspace) -> ProjectionPlan | None:
     if version is not None and version not in versions:
         raise UnknownNameError(f"version of projection {name}", version, versions)
     cards = {at: workspace.registry.card(PROJECTION, name, at) for at in (versions if version is None else [version])}
+    if version is None:
+        cards = {at: card for at, card in cards.items() if not card.get("candidate")}
+        if not cards:
+            raise ConfigurationError(
+                f"projection {name} is there as a candidate only ({', '.join(versions)}): others had a part in it; name the "
+                f'version that is to be used, as in projection = "{name}/{versions[-1]}"'
+            )
     chosen = max(cards, key=lambda at: (str(cards[at].get("made_at", "")), at))
     encoder = workspace.encoder(novelty.encoder)
     space = cards[chosen].get("space", encoder.spec.space)

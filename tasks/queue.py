@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from lake.keys import Place, short_hash, step_key
 from lake.labels import Label, labels_now
-from lake.ledger import FINISHED, newest
+from lake.ledger import FINISHED, Ledger, newest
 from lake.promotions import in_service
 from tasks.alarms import STEP as CLASSIFY
 from tasks.heads import KIND as RETRIEVAL
@@ -28,17 +28,23 @@ from workspace.opened import Workspace
 from workspace.queue_items import STEP, queue_files, skips_now
 
 SCORE = "score"
+CLASSIFIER = "classifier"
+"""Kind of an alarm's head in the registry (`workspace.classifiers.KIND`, which brings scikit-learn along)."""
 
 
 @dataclass(frozen=True)
 class ScoredDay:
-    """What a head in use made of a camera's day, as the ledger says: the step, its scope, key and files."""
+    """What a head in use made of a camera's day, as the ledger says: the step, its scope, key and files.
+
+    `version` is the one in use; the scores may still be those of another. A novelty head, which has one for each day, has none.
+    """
 
     step: str
     scope: str
     place: Place
     key: str
     outputs: tuple[str, ...]
+    version: str
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class QueuePlan:
         place: the campaign and its newest recorded day; its camera is empty.
         scored: scores of the newest days, in order of step, scope, camera and day; none where nothing is to be asked.
         recordings: contents that can be shown.
+        turn: how many earlier days of the campaign were asked about; whose turn it is goes by it.
         key: of the list.
         path: its file.
         exists: whether it is there.
@@ -58,6 +65,7 @@ class QueuePlan:
     place: Place
     scored: tuple[ScoredDay, ...]
     recordings: frozenset[str]
+    turn: int
     key: str
     path: str
     exists: bool
@@ -95,7 +103,7 @@ def queues_due(workspace: Workspace, chosen: Iterable[Place]) -> list[QueuePlan]
             plans.append(_plan(workspace, campaign, recordings, asked))
         elif asked:
             plans.append(
-                QueuePlan(Place(campaign, "", max(asked)), (), frozenset(), "", "", False, tuple(sorted(asked)))
+                QueuePlan(Place(campaign, "", max(asked)), (), frozenset(), 0, "", "", False, tuple(sorted(asked)))
             )
     return plans
 
@@ -142,8 +150,11 @@ def _plan(workspace: Workspace, campaign: str, recordings: list[Recording], aske
         for skip in skips_now(workspace.ledger)
         if skip.campaign == campaign and skip.day in days
     ]
+    turn = sum(day < place.day for day in _asked_days(workspace.ledger, campaign))
     parameters = {
         "place": place.told,
+        "turn": turn,
+        "versions": [day.version for day in scored],
         "queue": settings.queue.model_dump(mode="json"),
         "reach_s": settings.reach_s,
         "recordings": short_hash(sorted(there)),
@@ -158,7 +169,21 @@ def _plan(workspace: Workspace, campaign: str, recordings: list[Recording], aske
     key = step_key(STEP, parameters, [day.key for day in scored])
     path = f"{STEP}/{place.folder}/{key}.parquet"
     stale = tuple(sorted(asked - {place.day}))
-    return QueuePlan(place, scored, there, key, path, workspace.store.exists(path), stale)
+    return QueuePlan(place, scored, there, turn, key, path, workspace.store.exists(path), stale)
+
+
+def _asked_days(ledger: Ledger, campaign: str) -> set[date]:
+    """The days of which a list was made, whether it still counts or not."""
+    days: dict[str, set[date]] = ledger.derived("runs", _days_by_campaign)
+    return days.get(campaign, set())
+
+
+def _days_by_campaign(runs: pa.Table) -> dict[str, set[date]]:
+    finished = pc.and_(pc.equal(runs["step"], STEP), pc.is_in(runs["status"], pa.array(FINISHED)))
+    found: dict[str, set[date]] = {}
+    for row in runs.filter(finished).select(["campaign", "day"]).to_pylist():
+        found.setdefault(row["campaign"], set()).add(row["day"])
+    return found
 
 
 def answers_of(labels: Iterable[Label], head: str) -> dict[Any, set[bool]]:
@@ -183,6 +208,7 @@ def _scored(workspace: Workspace, places: set[Place]) -> tuple[ScoredDay, ...]:
         for row in newest(finished.to_pylist(), ("step", "campaign", "camera", "day", "scope"), "finished_at")
         if row["outputs"]
     ]
+    versions = _versions(workspace, {place.camera for place in places})
     scored = (
         ScoredDay(
             row["step"],
@@ -190,18 +216,31 @@ def _scored(workspace: Workspace, places: set[Place]) -> tuple[ScoredDay, ...]:
             Place(row["campaign"], row["camera"], row["day"]),
             row["key"],
             tuple(row["outputs"]),
+            versions.get((row["step"], row["camera"], row["scope"]), ""),
         )
         for row in rows
     )
-    serving = {camera: set(in_service(workspace.ledger, RETRIEVAL, camera)) for camera in {p.camera for p in places}}
-    asked = (day for day in scored if day.place in places and _is_asked(workspace, day, serving[day.place.camera]))
+    asked = (day for day in scored if day.place in places and _is_asked(workspace, day))
     return tuple(sorted(asked, key=lambda day: (day.step, day.scope, day.place.camera, day.place.day)))
 
 
-def _is_asked(workspace: Workspace, day: ScoredDay, serving: set[str]) -> bool:
+def _versions(workspace: Workspace, cameras: set[str]) -> dict[tuple[str, str, str], str]:
+    """Version in use of each head that has one, by step, camera and scope."""
+    versions: dict[tuple[str, str, str], str] = {}
+    classifiers = in_service(workspace.ledger, CLASSIFIER, "")
+    for camera in sorted(cameras):
+        for head, version in in_service(workspace.ledger, RETRIEVAL, camera).items():
+            versions[RETRIEVE, camera, head] = version
+        for alarm in workspace.settings.alarms:
+            name, fixed = alarm.classifier_version
+            versions[CLASSIFY, camera, alarm.name] = fixed or classifiers.get(name, "")
+    return versions
+
+
+def _is_asked(workspace: Workspace, day: ScoredDay) -> bool:
     settings = workspace.settings
     if day.step == RETRIEVE:
-        return day.scope in serving
+        return bool(day.version)
     if settings.queue.heads != "all" and day.scope not in settings.queue.heads:
         return False
     if day.step == SCORE:

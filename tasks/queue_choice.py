@@ -39,7 +39,7 @@ def write_queue(workspace: Workspace, plan: QueuePlan) -> tuple[int, str]:
     for _, days in groupby(plan.scored, key=lambda day: (day.step, day.scope, day.place.camera)):
         asked |= source.questions(list(days))
     doubts = {owner: [abs(question.distance) for question in mine] for owner, mine in asked.items()}
-    order = deal(doubts, workspace.settings.queue.budget)
+    order = deal(doubts, workspace.settings.queue.budget, plan.turn)
     rows = [{**asked[owner][number].row, "rank": rank} for rank, (owner, number) in enumerate(order, start=1)]
     columns = {name: [row[name] for row in rows] for name in TABLES["queue"].schema.names}
     workspace.store.write_table(plan.path, rows_of("queue", columns))
@@ -109,14 +109,15 @@ class _Source:
         """What a head asks of a camera, best first, by region; `days` are those of one step, scope and camera."""
         regions: dict[Owner, list[_Candidates]] = {}
         kind = KINDS[days[0].step]
-        version = ""
-        for day in reversed(days):
+        for day in days:
             for scored in self._material.read(day):
-                version = version or scored.version
-                if kind != "novelty" and scored.version != version:
-                    break  # a night that was cut short has left the older days to another version
+                if kind != "novelty" and scored.version != day.version:
+                    self._material.told.add(
+                        f"{scored.use_case} on {day.place.day}: scored by version {scored.version}, and not by the one in use"
+                    )
+                    continue  # a night that was cut short has left the day to another version
                 owner = Owner(scored.use_case.name, scored.use_case.camera, scored.use_case.region)
-                regions.setdefault(owner, []).insert(0, self._sliced(kind, scored))
+                regions.setdefault(owner, []).append(self._sliced(kind, scored))
         return {owner: self._ask(kind, owner, _Candidates.of(parts)) for owner, parts in regions.items()}
 
     def _sliced(self, kind: Kind, scored: ScoredRegion) -> _Candidates:

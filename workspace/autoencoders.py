@@ -21,8 +21,8 @@ import numpy as np
 
 from footage.writing import write_bytes
 from infra.errors import ConfigurationError, LakeError, UnknownNameError
-from infra.weights import Option, WeightsFile, add_weights, file_sha256
-from lake.promotions import promote
+from infra.weights import Option, WeightsFile, add_weights, file_sha256, read_weights
+from lake.promotions import in_service, promote
 from models.arrays import Arrays
 from models.autoencoders.checkpoint import CheckpointError
 from models.autoencoders.cuboids import Cuboids
@@ -243,6 +243,43 @@ def put_into_service(workspace: Workspace, name: str, version: str, author: str)
         raise LakeError(f"the card of {KIND} {name} {version} is damaged ({error!r}); fit it again") from None
     add_weights(folder, encoder, weights_of(workspace, name, version, digest).path, {"options": options})
     promote(workspace.ledger, KIND, name, version, author, EVERY_CAMERA)
+
+
+def readers_of(workspace: Workspace, encoder: str) -> list[str]:
+    """Models in service that read vectors of the encoder as it is now, as "kind name", in order.
+
+    Another version of the encoder has vectors of another space, which they cannot read: the night passes such heads over, and
+    refits leave them, until they are trained anew.
+    """
+    weights = read_weights(workspace.site.weights_folder).get(encoder)
+    if weights is None:
+        return []
+    space = describe(encoder, weights).space
+    found = []
+    for kind in ("retrieval", "classifier"):
+        for name, version in sorted(in_service(workspace.ledger, kind).items()):
+            try:
+                card = workspace.registry.card(kind, name, version)
+            except LakeError:
+                continue  # what is wrong with it is told where it is used
+            inputs = card.get("inputs") if isinstance(card.get("inputs"), list) else []
+            if space in (card.get("space"), *(one.get("space") for one in inputs or [] if isinstance(one, dict))):
+                found.append(f"{kind} {name}")
+    return found
+
+
+def promotion_words(workspace: Workspace, name: str) -> str:
+    """What putting another version of an autoencoder into service does to what reads its vectors."""
+    encoder = f"{KIND}/{name.replace('.', '/', 1)}"
+    readers = readers_of(workspace, encoder)
+    anew = "The next night embeds the footage anew with it, and fits the novelty heads anew."
+    if not readers:
+        return f"{anew} No retrieval head and no classifier in service reads its vectors."
+    return (
+        f"{anew} {len(readers)} models in service read vectors of the version that it replaces, and find nothing any more until "
+        f"they are trained anew: {', '.join(readers)}. Putting the replaced version back brings them back, but what was recorded "
+        "meanwhile they have not looked at until the next night."
+    )
 
 
 def weights_of(workspace: Workspace, name: str, version: str, digest: str) -> WeightsFile:

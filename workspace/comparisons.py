@@ -1,16 +1,19 @@
 """Two versions of a model held against the same footage, which neither was trained on.
 
 Recordings are drawn anew as often as there are (a paired bootstrap): the samples of one are no independent ones, and what is
-easy or hard in a recording is so for both versions. So an interval is one of the difference.
+easy or hard in a recording is so for both versions. So an interval is one of the difference. Percentiles of the resamples are
+too narrow where recordings are few, so it is Student's, of the resamples' standard deviation; of fewer than
+`FEWEST_RECORDINGS` there is none.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t
 
 from models.metrics import RankedScores
 
@@ -21,8 +24,11 @@ Better = Literal["higher", "lower"]
 
 RESAMPLES = 1000
 LEVEL = 0.95
-FEWEST_RECORDINGS = 2
-"""Of a single one there is no interval: nothing varies."""
+FEWEST_RECORDINGS = 5
+"""Of fewer there is no interval: what differs between them is not known well enough to say how much of a difference is chance."""
+FEWEST_OF_A_KIND = 3
+"""Recordings with what is looked for, and recordings with something else: one alone is drawn in every resample, as if nothing
+about it varied, and of two it is hardly better."""
 FEWEST_DEFINED = 0.5
 """Share of the resamples in which a metric has to be defined for an interval."""
 DIGITS = 4
@@ -36,7 +42,7 @@ class MetricPair:
         name: `auc`, `average_precision`, `recall`, `precision` or `mean_error`, with the class before it where a model has
             several.
         current, candidate: what it is of the version in service and of the candidate; nan where it is undefined.
-        low, high: interval (95 %) of candidate less current; nan where there are too few recordings.
+        low, high: interval (95 %) of candidate less current; nan where there are too few recordings (see `paired`).
         better: whether higher or lower is better.
     """
 
@@ -65,11 +71,14 @@ class HeldOut:
     Attributes:
         recordings: content of each recording by its path.
         samples, positives: how many were scored, and how many of them are what the model looks for.
+        chosen: how many were chosen to be labelled by scores of the version in service (or of one before it): they lie where
+            that version is in doubt or wrong, so that the comparison favours the candidate.
     """
 
     recordings: Mapping[str, str]
     samples: int
     positives: int
+    chosen: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,12 +90,18 @@ class Comparison:
         held_out: what both were measured on; None where nothing could be held out.
         metrics: none where nothing could be held out.
         remark: what there is to know; where nothing was held out, why.
+        left_out: contents of all recordings that the candidate was not trained on so that it could be measured on them,
+            whether or not they could be.
+        thresholds: what recall and precision were measured above, of the version in service and of the candidate, by class;
+            the class is empty where a model has but one.
     """
 
     against: str
     held_out: HeldOut | None
     metrics: tuple[MetricPair, ...]
     remark: str = ""
+    left_out: frozenset[str] = frozenset()
+    thresholds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def to_card(self) -> dict[str, Any]:
         """As a card holds it."""
@@ -100,11 +115,54 @@ class Comparison:
                 "recording_ids": sorted(held.recordings.values()),
                 "samples": held.samples,
                 "positives": held.positives,
+                "chosen": held.chosen,
             },
+            "left_out": sorted(self.left_out),
+            "thresholds": {name: [_plain(one) for one in pair] for name, pair in sorted(self.thresholds.items())},
             "metrics": [metric.to_card() for metric in self.metrics],
             "level": LEVEL,
             "remark": self.remark,
         }
+
+
+def verdict(metric: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
+    """What the interval of a metric says of the candidate, in words; from a card, an older one too.
+
+    Nothing is called better where the version in service chose what is labelled: such labels favour the candidate.
+    """
+    low, high, held = metric.get("low"), metric.get("high"), comparison.get("held_out") or {}
+    if low is None or high is None or len(held.get("recordings") or ()) < FEWEST_RECORDINGS:
+        return "too few recordings to tell"
+    if low <= 0 <= high:
+        return "no clear difference"
+    if (low > 0) != (metric.get("better") == "higher"):
+        return "worse"
+    return "cannot be told: labels chosen by scores" if held.get("chosen") else "better"
+
+
+def chosen_words(comparison: Mapping[str, Any]) -> str:
+    """What there is to know of how the held-out labels came about; empty where scores chose none of them."""
+    held = comparison.get("held_out") or {}
+    if not held.get("chosen"):
+        return ""
+    return (
+        f"{held['chosen']} of the {held['samples']} held-out samples were labelled because of what the model in service (or "
+        "one before it) scored there: its alarms, and what it was in doubt about. They lie where it errs, so the comparison "
+        "favours the candidate, and none of it counts as better"
+    )
+
+
+def threshold_words(comparison: Mapping[str, Any]) -> str:
+    """What recall and precision were measured above; empty where a card does not say."""
+    told = [
+        f"{of + ': ' if of else ''}{_told(pair[0])} in service, {_told(pair[1])} of the candidate"
+        for of, pair in (comparison.get("thresholds") or {}).items()
+    ]
+    return f"recall and precision are above the thresholds {'; '.join(told)}" if told else ""
+
+
+def _told(threshold: float | None) -> str:
+    return "none" if threshold is None else f"{threshold:.4f}"
 
 
 def compare_scores(
@@ -136,7 +194,11 @@ def compare_scores(
         names = ("auc", "average_precision", "recall", "precision")
         return {f"{of} {name}".strip(): pair for name, pair in zip(names, zip(*told, strict=True), strict=True)}
 
-    return paired(statistic, _kinds_in(truth, recordings))
+    return paired(
+        statistic,
+        _shows(truth, recordings),
+        varied=min(map(sum, (_shows(truth, recordings), _shows(~truth, recordings)))) >= FEWEST_OF_A_KIND,
+    )
 
 
 def compare_errors(
@@ -155,25 +217,40 @@ def compare_errors(
 
 
 def paired(
-    statistic: Callable[[Weights], Pairs], strata: Sequence[int], *, better: Better = "higher", seed: int = 0
+    statistic: Callable[[Weights], Pairs],
+    strata: Sequence[int],
+    *,
+    better: Better = "higher",
+    varied: bool = True,
+    seed: int = 0,
 ) -> tuple[MetricPair, ...]:
-    """Metrics of both versions on all recordings, with percentile intervals (Efron 1979) of their difference.
+    """Metrics of both versions on all recordings, with intervals of their difference: Student's, of the standard error that the
+    bootstrap tells (Efron and Tibshirani 1993, chapter 12).
+
+    There is no interval of fewer than `FEWEST_RECORDINGS` recordings, nor where a stratum has fewer than `FEWEST_OF_A_KIND`.
+    The smallest stratum says how many degrees of freedom there are.
 
     Args:
         statistic: the metrics, given how often each recording counts, int64 (R,).
         strata: of each recording; within a stratum as many are drawn as it has, so that no resample lacks a kind.
         better: of all of them.
+        varied: whether there is enough of everything to draw from; without, there is no interval.
         seed: decides what is drawn.
     """
     whole = statistic(np.ones(len(strata), np.int64))
-    drawn = [statistic(weights) for weights in _draws(strata, seed)] if len(strata) >= FEWEST_RECORDINGS else []
+    smallest = int(np.unique(np.asarray(strata, np.int64), return_counts=True)[1].min())
+    enough = varied and len(strata) >= FEWEST_RECORDINGS and smallest >= FEWEST_OF_A_KIND
+    drawn = [statistic(weights) for weights in _draws(strata, seed)] if enough else []
     found = []
     for name, (current, candidate) in whole.items():
         differences = np.array([pairs[name][1] - pairs[name][0] for pairs in drawn])
         known = differences[np.isfinite(differences)]
         low = high = math.nan
         if len(known) and len(known) >= FEWEST_DEFINED * len(differences):
-            low, high = (float(value) for value in np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+            # Resamples of n vary by (n - 1) / n of what samples do.
+            error = float(known.std()) * math.sqrt(smallest / (smallest - 1))
+            reach = float(t.ppf((1 + LEVEL) / 2, smallest - 1)) * error
+            low, high = candidate - current - reach, candidate - current + reach
         found.append(MetricPair(name, current, candidate, low, high, better))
     return tuple(found)
 
@@ -189,11 +266,10 @@ def _draws(strata: Sequence[int], seed: int) -> Weights:
     return weights
 
 
-def _kinds_in(truth: NDArray[np.bool_], recordings: NDArray[np.int64]) -> list[int]:
-    """Of each recording, 2 where it shows what is looked for, and 1 more where it shows something else."""
-    shows = np.bincount(recordings[truth], minlength=int(recordings.max()) + 1) > 0
-    others = np.bincount(recordings[~truth], minlength=int(recordings.max()) + 1) > 0
-    return [int(kinds) for kinds in 2 * shows + others]
+def _shows(truth: NDArray[np.bool_], recordings: NDArray[np.int64]) -> list[int]:
+    """Of each recording, 1 where it shows what is looked for."""
+    counts = np.bincount(recordings[truth], minlength=int(recordings.max()) + 1)
+    return [int(count > 0) for count in counts]
 
 
 def _recall_and_precision(

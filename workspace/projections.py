@@ -36,6 +36,9 @@ FOLDS = 5
 TAKES = "none"
 """Scaling of the vectors that a trained projection takes: they are the encoder's own."""
 
+CANDIDATE = "candidate"
+"""Key of a card: where it is true, the version is used where the settings name it, and is never the newest of its name."""
+
 Rows = NDArray[np.int64]
 Progress = Callable[[str, float, float], None]
 

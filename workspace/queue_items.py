@@ -49,7 +49,7 @@ class QueueItem:
         from_us, to_us: the snippet in its recording, microseconds since its first picture, half open.
         taken_at: true time of `from_us`, with a zone.
         slice: temporal slice of the camera's day; of one slice only one snippet is asked for a head.
-        reason: `uncertain` (near the threshold) or `diverse` (unlike what was judged).
+        reason: `uncertain` (near the threshold) or `diverse` (unlike what was judged of the newest days).
         score: as in the table `scores`: of a novelty head higher is more unusual, of an alarm the probability of its class,
             of a retrieval head the margin.
         threshold: what the score was held against; None where no score could be above it.
@@ -231,8 +231,15 @@ def skip(workspace: Workspace, item: QueueItem, author: str) -> None:
     """Say of an item that one cannot or will not judge it: no night asks about its slice again.
 
     Raises:
-        ConfigurationError: there is no author.
+        ConfigurationError: there is no author, or the item is answered: the answer would stand.
     """
+    author = _author(author)
+    said = _answers(workspace.ledger, [item]).get(item.queue_id)
+    if said is not None and said.word != "skipped":
+        where = "where it was said" if said.elsewhere else f'with "afterwatch queue undo {item.queue_id}"'
+        raise ConfigurationError(
+            f"{item.queue_id} is answered: {said.word} by {said.author}; take it back first, {where}"
+        )
     value = {
         "head": item.head,
         "camera": item.camera,
@@ -241,7 +248,7 @@ def skip(workspace: Workspace, item: QueueItem, author: str) -> None:
         "from_us": item.from_us,
         "to_us": item.to_us,
     }
-    _say_skip(workspace.ledger, item, _author(author), value)
+    _say_skip(workspace.ledger, item, author, value)
     workspace.ledger.compact(SKIPS)
 
 

@@ -1,7 +1,7 @@
 """Autoencoders trained anew on all normal footage that is known, and held against the one in service."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from footage.index import MICROSECONDS
 from infra.errors import LakeError
 from lake.keys import short_hash
+from lake.labels import labels_now
 from lake.ledger import Ledger
 from models.autoencoders.checkpoint import CheckpointError
 from models.autoencoders.cuboids import Cuboids
@@ -51,8 +52,12 @@ from workspace.refitting import (
     Progress,
     Refitted,
     Subject,
+    chosen_by_scores,
+    compared_anew,
+    known_versions,
     moment_told,
     refitted,
+    version_with,
     waiting_candidate,
 )
 from workspace.serving import versions_in_service
@@ -85,7 +90,9 @@ class _Plan:
 
     Attributes:
         settings, training, view: as the card of the one in service says.
-        recordings: that are trained on, in order of camera and time.
+        recordings: that are trained on, by camera, in order of time; the last of each camera, as many as `stopping` has of
+            it, tell when to stop.
+        stopping: recordings that tell when to stop training; of those that are not new, as long as there are any.
         held_out: recordings that both are measured on; none where nothing could be held out.
         new: recordings that are new to the one in service.
         bad: confirmed anomalies by recording.
@@ -96,6 +103,7 @@ class _Plan:
     training: TrainingSettings
     view: View
     recordings: tuple[KnownRecording, ...]
+    stopping: tuple[KnownRecording, ...]
     held_out: tuple[KnownRecording, ...]
     new: tuple[KnownRecording, ...]
     bad: dict[str, Spans]
@@ -106,10 +114,23 @@ class _Plan:
         """Seconds of new normal footage."""
         return sum(span_length(normal_spans(one, self.bad)) for one in self.new) / MICROSECONDS
 
+    @property
+    def learnt(self) -> tuple[KnownRecording, ...]:
+        """New recordings that are trained on, and not only asked when to stop."""
+        left_out = {one.recording_id for one in (*self.stopping, *self.held_out)}
+        return tuple(one for one in self.new if one.recording_id not in left_out)
+
+    def training_key(self, version: str) -> str:
+        """Of all that the weights depend on."""
+        told = [asdict(self.settings), asdict(self.training), asdict(self.view), self.most_s]
+        return short_hash([version, told, self._told(self.recordings)])
+
     def key(self, version: str) -> str:
-        told = [[one.recording_id for one in some] for some in (self.recordings, self.held_out)]
-        bad = sorted([name, sorted(map(list, spans))] for name, spans in self.bad.items())
-        return short_hash([version, asdict(self.settings), asdict(self.training), asdict(self.view), told, bad])
+        """Of the weights and of what they are measured on."""
+        return short_hash([self.training_key(version), self._told(self.held_out)])
+
+    def _told(self, recordings: Sequence[KnownRecording]) -> list[list[Any]]:
+        return [[one.recording_id, sorted(map(list, self.bad.get(one.recording_id, [])))] for one in recordings]
 
 
 def refit(workspace: Workspace, subject: Subject, progress: Progress) -> Refitted:
@@ -136,6 +157,9 @@ def refit(workspace: Workspace, subject: Subject, progress: Progress) -> Refitte
     current = Trained(
         plan.settings, read_state_dict(weights_of(workspace, subject.name, subject.version, card["weights"])), (), -1
     )
+    made = version_with(workspace, subject, "training_key", plan.training_key(subject.version))
+    if made is not None:
+        return _compared_again(workspace, subject, plan, made, current, arrays, key)
     # Beside what `fit autoencoder` of the same name leaves unfinished, and never mistaken for it.
     folder = work_folder(workspace, plan.settings, f"{name}.{UNFINISHED}")
     footage = footage_of(workspace, plan.recordings, plan.view, folder / "clips", most_s=plan.most_s, progress=progress)
@@ -144,18 +168,59 @@ def refit(workspace: Workspace, subject: Subject, progress: Progress) -> Refitte
     trained = _trained(workspace, folder, plan, cuboids, stopping, progress)
     about, kept = told_of(trained, footage, plan.view, plan.training, cuboids, stopping)
     comparison, scores = _compared(workspace, folder / "clips", plan, subject.version, current, trained)
-    before = arrays.get("held_out_scores", np.empty(0))
-    about |= {
-        "known_until": moment_told(now),
-        "refit": {"from": subject.version, "key": key, "new_s": round(plan.new_s, 3)},
-        "comparison": comparison.to_card(),
-        "drift": score_drift(before, scores).to_card() if len(before) and len(scores) else None,
-    }
+    about |= {"known_until": moment_told(now), **_measured(plan, subject, key, comparison, arrays, scores)}
+    known = known_versions(workspace, subject)
     fitted = keep_autoencoder(workspace, trained, name, about, candidate=True, arrays=kept)
     shutil.rmtree(folder, ignore_errors=True)
     if fitted.version == subject.version:
         raise NotDueError("what is new to it changes nothing: trained again it is the same autoencoder")
+    if fitted.version in known:
+        return compared_anew(workspace, subject, fitted.version, about)
     return refitted(subject, "candidate", fitted.version, fitted.card)
+
+
+def _measured(
+    plan: _Plan,
+    subject: Subject,
+    key: str,
+    comparison: Comparison,
+    arrays: Mapping[str, NDArray[Any]],
+    scores: NDArray[np.float32],
+) -> dict[str, Any]:
+    """What the card of a candidate says of the refit."""
+    before = arrays.get("held_out_scores", np.empty(0))
+    return {
+        "refit": {
+            "from": subject.version,
+            "key": key,
+            "training_key": plan.training_key(subject.version),
+            "new_s": round(plan.new_s, 3),
+            "new_trained_on": sorted(one.path for one in plan.learnt),
+            "stopped_by": sorted(one.path for one in plan.stopping),
+        },
+        "comparison": comparison.to_card(),
+        "drift": score_drift(before, scores).to_card() if len(before) and len(scores) else None,
+    }
+
+
+def _compared_again(
+    workspace: Workspace,
+    subject: Subject,
+    plan: _Plan,
+    version: str,
+    current: Trained,
+    arrays: Mapping[str, NDArray[Any]],
+    key: str,
+) -> Refitted:
+    """A candidate that an earlier refit trained on the very same, held against the one in service on what is held out now."""
+    digest = str(workspace.registry.card(KIND, subject.name, version).get("weights"))
+    state = read_state_dict(weights_of(workspace, subject.name, version, digest))
+    folder = work_folder(workspace, plan.settings, f"{subject.name.split('.', 1)[1]}.{UNFINISHED}")
+    comparison, scores = _compared(
+        workspace, folder / "clips", plan, subject.version, current, Trained(plan.settings, state, (), -1)
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    return compared_anew(workspace, subject, version, _measured(plan, subject, key, comparison, arrays, scores))
 
 
 def _plan(workspace: Workspace, card: dict[str, Any]) -> _Plan:
@@ -168,14 +233,25 @@ def _plan(workspace: Workspace, card: dict[str, Any]) -> _Plan:
         most_s = max(MOST_S, float(told["seconds"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise NotDueError(f"its card does not say how it was trained ({error!r}); fit it again") from None
-    cameras = _cameras(workspace, card)
-    if not cameras:
+    places = _places(workspace, card)
+    if not places:
         raise NotDueError(
             "it was trained on a folder, and nothing of the workspace's recordings is known to be like it; "
             'fit it again with "afterwatch fit autoencoder --data", or on the recordings without --data'
         )
     known, seen = Known.of(card), _first_seen(workspace.ledger)
-    mine = [one for one in trainable_recordings(workspace, None, None) if one.camera in cameras]
+    # A campaign that was there when it was fitted and is none of its sources was left out by whoever fitted it.
+    passed_over = {
+        (one.campaign, one.camera)
+        for one in trainable_recordings(workspace, None, None)
+        if seen[one.recording_id] <= known.until and one.recording_id not in known.held_out
+    } - places
+    cameras = {camera for _, camera in places}
+    mine = [
+        one
+        for one in trainable_recordings(workspace, None, None)
+        if one.camera in cameras and (one.campaign, one.camera) not in passed_over
+    ]
     bad = anomalies_of(workspace, mine)
     mine = [one for one in mine if normal_spans(one, bad)]
     new = [
@@ -183,34 +259,84 @@ def _plan(workspace: Workspace, card: dict[str, Any]) -> _Plan:
         for one in mine
         if one.path not in sources and (seen[one.recording_id] > known.until or one.recording_id in known.held_out)
     ]
-    newest = sorted(new, key=lambda one: (one.started_at, one.path), reverse=True)
-    # Of a single new recording nothing would be left to learn from.
-    count = max(1, round(len(new) * workspace.settings.refit.held_out)) if len(new) > 1 else 0
-    held = {one.recording_id for one in newest[:count]}
+    held = held_out_of(new, workspace.settings.refit.held_out)
+    left = [one for one in mine if one not in held]
+    stopping = stopping_of(left, new)
     return _Plan(
         settings,
         training,
         view,
-        tuple(one for one in mine if one.recording_id not in held),
-        tuple(one for one in mine if one.recording_id in held),
+        # `footage_of` asks the last ones of each camera when to stop.
+        tuple(sorted(left, key=lambda one: (one.camera, one in stopping))),
+        tuple(stopping),
+        tuple(held),
         tuple(new),
         bad,
         most_s,
     )
 
 
-def _cameras(workspace: Workspace, card: dict[str, Any]) -> set[str]:
-    """Cameras of the recordings that an autoencoder was trained on; none where it was trained on a folder."""
+def held_out_of(new: Sequence[KnownRecording], share: float) -> list[KnownRecording]:
+    """New recordings that both are measured on: of each camera the newest, that share but at most half of them.
+
+    Of a camera with a single new recording none, unless each camera has but one: then the newest of all. Of one new recording
+    in all nothing is held out, as nothing would be left to learn from.
+
+    Args:
+        new: in order of camera and time.
+        share: above 0 and at most 0.5.
+    """
+    held: list[KnownRecording] = []
+    for camera in sorted({one.camera for one in new}):
+        mine = sorted((one for one in new if one.camera == camera), key=lambda one: (one.started_at, one.path))
+        if len(mine) > 1:
+            held += mine[-min(max(1, round(len(mine) * share)), len(mine) // 2) :]
+    if not held and len(new) > 1:
+        held.append(max(new, key=lambda one: (one.started_at, one.path)))
+    return held
+
+
+def stopping_of(recordings: Sequence[KnownRecording], new: Sequence[KnownRecording]) -> list[KnownRecording]:
+    """Recordings that tell when to stop training: a fifth of each camera's, at least one where it has two.
+
+    They are spread over the recordings that are not new, so that the new ones are learnt; only where those are too few, the
+    oldest new ones follow.
+
+    Args:
+        recordings: that are not held out, in order of camera and time.
+        new: among them, those that the one in service has not seen.
+    """
+    stopping: list[KnownRecording] = []
+    for camera in sorted({one.camera for one in recordings}):
+        mine = [one for one in recordings if one.camera == camera]
+        if len(mine) < 2:
+            continue
+        count = max(1, round(len(mine) * HELD_OUT))
+        old = [one for one in mine if one not in new]
+        inner = np.linspace(0, len(old), min(count, len(old)) + 2)[1:-1].astype(np.int64).tolist()
+        chosen = [old[number] for number in dict.fromkeys(inner)]
+        rest = [one for one in (*reversed(old), *mine) if one not in chosen]
+        chosen += list(dict.fromkeys(rest))[: count - len(chosen)]
+        stopping += chosen
+    return stopping
+
+
+def _places(workspace: Workspace, card: dict[str, Any]) -> set[tuple[str, str]]:
+    """Campaign and camera of the recordings that an autoencoder was trained on; none where it was trained on a folder."""
     sources = (card.get("footage") or {}).get("sources") or {}
     paths = {path for part in sources.values() for path in part} if isinstance(sources, dict) else set()
     known = KnownRecordings(workspace.ledger)
     return {
-        one.camera
+        (campaign, camera)
         for campaign in known.campaigns
         for camera in known.cameras
         for one in known.of_camera(campaign, camera)
         if one.path in paths
     }
+
+
+def _cameras(workspace: Workspace, card: dict[str, Any]) -> set[str]:
+    return {camera for _, camera in _places(workspace, card)}
 
 
 def _first_seen(ledger: Ledger) -> dict[str, datetime]:
@@ -243,13 +369,14 @@ def _compared(
     normal = [_cuboids(workspace, cache, plan, *one, most) for one in zip(looked_at, spans, strict=True)]
     of_current = [scores_of(current.network, some) for some in normal]
     scores = np.concatenate(of_current)
+    left_out = frozenset(one.recording_id for one in plan.held_out)
     if not plan.held_out or not len(scores):
         remark = (
-            "nothing could be held out: the held-out recordings are too short for a cuboid"
+            "left out of training, but not measurable: the held-out recordings are too short for a cuboid"
             if plan.held_out
             else "nothing could be held out: all that is new is one recording, and is trained on"
         )
-        return Comparison(against, None, (), remark), scores
+        return Comparison(against, None, (), remark, left_out), scores
     of_candidate = np.concatenate([scores_of(candidate.network, some) for some in normal])
     of = np.repeat(np.arange(len(normal)), [len(some) for some in of_current])
     filled = np.unique(of)
@@ -260,7 +387,17 @@ def _compared(
     if count:
         metrics += _ranked((scores, of_candidate), of, positives)
     paths = {looked_at[int(number)].path: looked_at[int(number)].recording_id for number in filled}
-    return Comparison(against, HeldOut(paths, len(scores) + count, count), metrics), scores
+    # What people confirmed in them is what a novelty head put before them, and that may have read the one in service.
+    held = HeldOut(paths, len(scores) + count, count, chosen=_alarmed(workspace, plan) if count else 0)
+    return Comparison(against, held, metrics, left_out=left_out), scores
+
+
+def _alarmed(workspace: Workspace, plan: _Plan) -> int:
+    """How many of the spans confirmed in the held-out recordings heads' scores put before people."""
+    mine = {one.recording_id for one in plan.held_out}
+    name = workspace.settings.novelty.name
+    said = [one for one in labels_now(workspace.ledger) if one.recording_id in mine and one.use_case.name == name]
+    return len(chosen_by_scores(workspace, [one for one in said if one.relevant], [name]))
 
 
 def _ranked(

@@ -24,12 +24,16 @@ from workspace.known_recordings import KnownRecordings
 from workspace.labelled_windows import CONTENT, LabelledSpan, LakeWindows, labelled_spans, targets_of
 from workspace.opened import Workspace
 from workspace.refitting import (
+    NOT_MEASURABLE,
     Division,
     NotDueError,
     Progress,
     Refitted,
     Subject,
+    chosen_by_scores,
+    compared_anew,
     divide_labels,
+    known_versions,
     refitted,
     waiting_candidate,
 )
@@ -134,9 +138,13 @@ def refit(workspace: Workspace, subject: Subject, progress: Progress) -> Refitte
     held = embedded.of(division.held_out)
     card["comparison"] = _compared(workspace, found, card, heads, held, division).to_card()
     card["drift"] = _drifted(windows, spans, division, arrays, base, heads[0])
+    known = known_versions(workspace, subject)
     fitted = keep_classifier(workspace, subject.name, card, made, AUTHOR, seconds)
     if fitted.version == subject.version:
         raise NotDueError("what is new to it changes nothing: trained again it is the same classifier")
+    if fitted.version in known:
+        about = {name: card[name] for name in ("refit", "comparison", "drift")}
+        return compared_anew(workspace, subject, fitted.version, about)
     return refitted(subject, "candidate", fitted.version, fitted.card)
 
 
@@ -237,23 +245,19 @@ def _compared(
     division: Division,
 ) -> Comparison:
     """Both heads on the spans held out, class by class, on what was said of that class; a span scores the mean of its windows."""
+    left_out = frozenset(division.recordings.values())
     if not held.spans:
-        remark = (
-            division.remark or "nothing could be held out: no label of the newest recordings is on embedded footage"
-        )
-        return Comparison(current.version, None, (), remark)
+        return Comparison(current.version, None, (), division.remark or NOT_MEASURABLE, left_out)
     names = sorted({span.recording.recording_id for span in held.spans})
     recordings = np.array([names.index(span.recording.recording_id) for span in held.spans], np.int64)
     scores = [_span_scores(head, held) for head in heads]
     metrics: list[MetricPair] = []
+    above: dict[str, tuple[float, float]] = {}
     for column, class_name in enumerate(current.classes):
         mine = np.array([span.class_name == class_name for span in held.spans])
         if not mine.any():
             continue
-        thresholds = (
-            threshold_of(workspace, current, class_name).threshold,
-            float(candidate["thresholds"][class_name]["threshold"]),
-        )
+        thresholds = thresholds_of(workspace, current, candidate, class_name)
         numbers = np.unique(recordings[mine], return_inverse=True)[1].reshape(-1).astype(np.int64)
         metrics += compare_scores(
             held.targets[mine, column],
@@ -262,11 +266,35 @@ def _compared(
             numbers,
             of=class_name if len(current.classes) > 1 else "",
         )
+        above[class_name if len(current.classes) > 1 else ""] = thresholds
     paths = {span.recording.path: span.recording.recording_id for span in held.spans}
     positives = sum(span.label.relevant for span in held.spans)
     one_kind = positives in (0, len(held.spans))
     remark = "all held-out labels are of one kind, so neither AUC nor a fair choice can be told" if one_kind else ""
-    return Comparison(current.version, HeldOut(paths, len(held.spans), positives), tuple(metrics), remark)
+    chosen = chosen_by_scores(
+        workspace, {span.label for span in held.spans}, {span.label.use_case.name for span in held.spans}
+    )
+    count = sum(span.label in chosen for span in held.spans)
+    held_out = HeldOut(paths, len(held.spans), positives, count)
+    return Comparison(current.version, held_out, tuple(metrics), remark, left_out, above)
+
+
+def thresholds_of(
+    workspace: Workspace, current: FoundClassifier, candidate: Mapping[str, Any], class_name: str
+) -> tuple[float, float]:
+    """What the night holds the class of either against: that of its alarm where settings name one, whatever the version."""
+    alarms = [
+        alarm
+        for alarm in workspace.settings.alarms
+        if alarm.classifier_version[0] == current.name
+        and (alarm.class_name or (current.classes[0] if len(current.classes) == 1 else "")) == class_name
+    ]
+    named = {alarm.threshold for alarm in alarms}
+    if len(named) == 1 and None not in named:
+        (threshold,) = (one for one in named if one is not None)
+        return threshold, threshold
+    own = threshold_of(workspace, current, class_name).threshold
+    return own, float(candidate["thresholds"][class_name]["threshold"])
 
 
 def _span_scores(head: ClassifierHead, spans: _Spans) -> NDArray[np.float32]:

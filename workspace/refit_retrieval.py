@@ -20,13 +20,17 @@ from workspace.comparisons import Comparison, HeldOut, compare_scores
 from workspace.known_recordings import KnownRecordings
 from workspace.opened import Workspace
 from workspace.refitting import (
+    NOT_MEASURABLE,
     Division,
     Known,
     NotDueError,
     Progress,
     Refitted,
     Subject,
+    chosen_by_scores,
+    compared_anew,
     divide_labels,
+    known_versions,
     moment_told,
     refitted,
     waiting_candidate,
@@ -77,11 +81,13 @@ def refit(workspace: Workspace, subject: Subject, progress: Progress) -> Refitte
         return waiting
     progress(STAGE, 0, 1)
     samples = _samples(workspace, card["space"], case, labels)
-    trained = _trained(samples, division.training, settings)
+    trained = _trained(samples, division, settings)
+    known = known_versions(workspace, subject)
+    chosen = chosen_by_scores(workspace, division.held_out, [case.name])
     about = {
         "known_until": moment_told(now),
         "refit": {"from": subject.version, "key": key, "new_labels": len(division.new)},
-        "comparison": _compared(samples, division, subject.version, current, trained).to_card(),
+        "comparison": _compared(samples, division, chosen, subject.version, current, trained).to_card(),
         "drift": _drifted(samples, division, labels, current),
     }
     version = save_head(
@@ -100,6 +106,8 @@ def refit(workspace: Workspace, subject: Subject, progress: Progress) -> Refitte
     progress(STAGE, 1, 1)
     if version == subject.version:
         raise NotDueError("what is new to it changes nothing: trained again it is the same head")
+    if version in known:
+        return compared_anew(workspace, subject, version, about)
     return refitted(subject, "candidate", version, workspace.registry.card(KIND, subject.name, version))
 
 
@@ -135,22 +143,30 @@ def _marked(samples: Mapping[str, Samples], labels: Iterable[Label]) -> dict[str
     return {name: mark(one, [label for label in mine if label.campaign == name]) for name, one in samples.items()}
 
 
-def _trained(samples: Mapping[str, Samples], labels: Iterable[Label], settings: RetrievalSettings) -> Trained:
-    marks = _marked(samples, labels)
+def _trained(samples: Mapping[str, Samples], division: Division, settings: RetrievalSettings) -> Trained:
+    marks = _marked(samples, division.training)
     answers = np.concatenate([np.empty(0, np.bool_), *(one.relevant for one in marks.values())])
     if not 0 < answers.sum() < len(answers):
         raise NotDueError(
             f"of {len(answers)} moments that it could be trained on, {int(answers.sum())} are labelled relevant: a head needs "
             "labels of both kinds on footage that is embedded"
         )
-    return train([(samples[name], one) for name, one in marks.items()], settings)
+    apart = division.recordings.values()
+    return train([(samples[name], one) for name, one in marks.items()], settings, apart=apart)
 
 
 def _compared(
-    samples: Mapping[str, Samples], division: Division, against: str, current: RetrievalHead, trained: Trained
+    samples: Mapping[str, Samples],
+    division: Division,
+    chosen: frozenset[Label],
+    against: str,
+    current: RetrievalHead,
+    trained: Trained,
 ) -> Comparison:
     """Both heads on the labels held out; one answer of a temporal slice, and none of a slice that is trained on."""
     held, learnt = _marked(samples, division.held_out), _marked(samples, division.training)
+    asked, left_out = _marked(samples, chosen), frozenset(division.recordings.values())
+    count = 0
     truth: list[bool] = []
     of: list[str] = []
     scores: tuple[list[float], list[float]] = ([], [])
@@ -160,24 +176,23 @@ def _compared(
         if not len(rows):
             continue
         truth += held[name].relevant[~seen].tolist()
+        count += int(np.isin(one.slices[rows], one.slices[asked[name].rows]).sum())
         of += [one.span(int(row)).recording_id for row in rows]
         for told, head in zip(scores, (current, trained.fitted.head), strict=True):
             told += head.score_unit(np.asarray(one.block.vectors[rows])).tolist()
     if not truth:
-        remark = (
-            division.remark or "nothing could be held out: no label of the newest recordings is on embedded footage"
-        )
-        return Comparison(against, None, (), remark)
+        return Comparison(against, None, (), division.remark or NOT_MEASURABLE, left_out)
     names = sorted(set(of))
     paths = {content: path for path, content in division.recordings.items()}
+    thresholds = (_threshold(current), _threshold(trained.fitted.head))
     metrics = compare_scores(
         np.array(truth),
         (np.array(scores[0]), np.array(scores[1])),
-        (_threshold(current), _threshold(trained.fitted.head)),
+        thresholds,
         np.array([names.index(one) for one in of], np.int64),
     )
-    held_out = HeldOut({paths[name]: name for name in names}, len(truth), sum(truth))
-    return Comparison(against, held_out, metrics, _remark(held_out))
+    held_out = HeldOut({paths[name]: name for name in names}, len(truth), sum(truth), count)
+    return Comparison(against, held_out, metrics, _remark(held_out), left_out, {"": thresholds})
 
 
 def _threshold(head: RetrievalHead) -> float:

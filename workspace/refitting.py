@@ -1,18 +1,26 @@
 """What refits of every kind share: which model is in service, what is new to it, what is held out, what came of it."""
 
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from footage.writing import write_bytes
 from infra.errors import ConfigurationError, LakeError
 from lake.labels import Label
+from lake.registry import CARD
 from workspace.known_recordings import KnownRecordings
 from workspace.opened import Workspace
 
 Outcome = Literal["candidate", "waiting", "left", "failed"]
 Progress = Callable[[str, float, float], None]
+
+NOT_MEASURABLE = (
+    "left out of training, but not measurable: no label of the recordings that were held out is on embedded footage that the "
+    "candidate has not learnt from"
+)
 
 
 class NotDueError(ConfigurationError):
@@ -44,8 +52,9 @@ class Refitted:
     Attributes:
         kind, name: of the model.
         current: the version in service.
-        outcome: `candidate` (trained now), `waiting` (an earlier refit's candidate knows all that is known now), `left` (too
-            little is new to it, or it cannot be refitted), or `failed`.
+        outcome: `candidate` (trained now), `waiting` (an earlier refit's candidate was made of the same; where other recordings
+            or labels are held out by now, it was compared anew), `left` (too little is new to it, or it cannot be refitted), or
+            `failed`.
         version: of the candidate; empty where there is none.
         message: why, or what there is to know.
         comparison, drift: as the candidate's card tells them.
@@ -75,7 +84,7 @@ class Known:
 
     Attributes:
         until: labels said and recordings seen by then were known.
-        held_out: contents of the recordings that were held out of its training.
+        held_out: contents of the recordings that were held out of its training, whether or not it could be measured on them.
     """
 
     until: datetime
@@ -88,7 +97,8 @@ class Known:
         Raises:
             LakeError: the card does not say when it was made.
         """
-        held = ((card.get("comparison") or {}).get("held_out") or {}).get("recording_ids") or ()
+        comparison = card.get("comparison") or {}
+        held = comparison.get("left_out") or (comparison.get("held_out") or {}).get("recording_ids") or ()
         with suppress(KeyError, TypeError, ValueError):
             if "known_until" in card:
                 return cls(datetime.fromisoformat(card["known_until"]).astimezone(UTC), frozenset(held))
@@ -188,15 +198,89 @@ def newest_first(recordings: KnownRecordings, contents: Iterable[str]) -> list[s
 
 
 def waiting_candidate(workspace: Workspace, subject: Subject, key: str) -> Refitted | None:
-    """The candidate that an earlier refit of the same version made of the same; None where there is none."""
+    """The candidate that an earlier refit of the same version made and compared of the same; None where there is none."""
+    version = version_with(workspace, subject, "key", key)
+    if version is None:
+        return None
+    card = workspace.registry.card(subject.kind, subject.name, version)
+    return refitted(subject, "waiting", version, card, "unchanged: made of the same by an earlier refit")
+
+
+def version_with(workspace: Workspace, subject: Subject, entry: str, value: str) -> str | None:
+    """Another version of a subject whose card says so of its refit; None where there is none."""
     for kind, name, version in workspace.registry.versions():
         if (kind, name) != (subject.kind, subject.name) or version == subject.version:
             continue
         with suppress(LakeError):
-            card = workspace.registry.card(kind, name, version)
-            if (card.get("refit") or {}).get("key") == key:
-                return refitted(subject, "waiting", version, card, "made of the same by an earlier refit")
+            if (workspace.registry.card(kind, name, version).get("refit") or {}).get(entry) == value:
+                return version
     return None
+
+
+def known_versions(workspace: Workspace, subject: Subject) -> set[str]:
+    """The versions of a subject that are there already."""
+    return {
+        version for kind, name, version in workspace.registry.versions() if (kind, name) == (subject.kind, subject.name)
+    }
+
+
+def compared_anew(workspace: Workspace, subject: Subject, version: str, about: Mapping[str, Any]) -> Refitted:
+    """Let the card of a candidate that is there already say what a refit measured now, and what it was told.
+
+    Args:
+        workspace, subject: whose candidate.
+        version: of it.
+        about: entries of its card, `comparison`, `refit` and `drift` among them.
+
+    Raises:
+        LakeError: its card is damaged.
+    """
+    card = workspace.registry.card(subject.kind, subject.name, version) | dict(about)
+    content = json.dumps(card, indent=2, sort_keys=True) + "\n"
+    write_bytes(workspace.registry.folder(subject.kind, subject.name, version) / CARD, content.encode())
+    message = "unchanged by training, compared anew: other recordings or labels are held out than before"
+    return refitted(subject, "waiting", version, card, message)
+
+
+def chosen_by_scores(workspace: Workspace, labels: Collection[Label], heads: Collection[str]) -> frozenset[Label]:
+    """Labels of which scores of the model in service, or of one before it, decided that they were asked for.
+
+    Those are of what the queue asked about as `uncertain` in any night, and of events that a head found and a person judged.
+    What people found themselves, imported, or were asked about because it was unlike the rest is not among them.
+
+    Args:
+        workspace: whose queue and events.
+        labels: of use cases whose names are those of heads.
+        heads: names of what was asked about: of the use case, or of the alarms.
+    """
+    asked: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+    for row in _asked_for(workspace):
+        if row["head"] in heads:
+            asked.setdefault((row["head"], row["camera"], row["region"], row["recording_id"]), []).append(
+                (row["from_us"], row["to_us"])
+            )
+    return frozenset(
+        label
+        for label in labels
+        for begin, end in asked.get(
+            (label.use_case.name, label.use_case.camera, label.use_case.region, label.recording_id), ()
+        )
+        if label.from_us < end and begin < label.to_us
+    )
+
+
+def _asked_for(workspace: Workspace) -> Iterator[dict[str, Any]]:
+    """Spans that heads' scores put before people, of all nights whose files are there; of an event its peak stands for it."""
+    for run in workspace.ledger.rows("runs").to_pylist():
+        for path in run["outputs"] or ():
+            table = path.partition("/")[0]
+            if table not in ("queue", "events") or not workspace.store.exists(path):
+                continue
+            for row in workspace.store.read_table(path).to_pylist():
+                if table == "events":
+                    yield {**row, "camera": run["camera"], "from_us": row["peak_us"], "to_us": row["peak_us"] + 1}
+                elif row["reason"] == "uncertain":
+                    yield row
 
 
 def refitted(

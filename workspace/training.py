@@ -1,6 +1,6 @@
 """From labels to a retrieval head: which vectors a label speaks of, the training set, the fit, the registry."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -167,8 +167,15 @@ def mark(samples: Samples, labels: Iterable[Label]) -> Marks:
     )
 
 
-def train(campaigns: Sequence[tuple[Samples, Marks]], settings: RetrievalSettings) -> Trained:
+def train(
+    campaigns: Sequence[tuple[Samples, Marks]], settings: RetrievalSettings, *, apart: Collection[str] = ()
+) -> Trained:
     """Fit a head on all campaigns' marks.
+
+    Args:
+        campaigns: samples and what is said of them.
+        settings: of the head.
+        apart: contents of the recordings that labels are not spread over, so that it can be measured on them.
 
     Raises:
         ConfigurationError: nothing is labelled relevant, or the campaigns are of different spaces.
@@ -190,7 +197,9 @@ def train(campaigns: Sequence[tuple[Samples, Marks]], settings: RetrievalSetting
     weights = np.ones(len(vectors))
     own = len(vectors)
     if settings.propagate and 0 < relevant.sum() < len(relevant):
-        vectors, relevant, blocks, weights = _with_neighbours(marked, vectors, relevant, blocks, weights)
+        vectors, relevant, blocks, weights = _with_neighbours(
+            marked, vectors, relevant, blocks, weights, frozenset(apart)
+        )
     fitted = fit_retrieval(settings, vectors, relevant, blocks, weights)
     fitted = Fitted(fitted.head, fitted.calibration, fitted.margins[:own], fitted.remark)
     names = tuple(samples.block.campaign for samples, _ in marked)
@@ -298,14 +307,35 @@ def _with_neighbours(
     relevant: NDArray[np.bool_],
     blocks: Rows,
     weights: NDArray[np.float64],
+    apart: frozenset[str],
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], Rows, NDArray[np.float64]]:
     """Add what labels say of their neighbourhood, campaign by campaign; what is said by a person stands first."""
     parts = [(vectors, relevant, blocks, weights)]
     for number, (samples, marks) in enumerate(marked):
         if not 0 < marks.relevant.sum() < len(marks.relevant):
             continue
-        rows, answers, confidence = propagate(samples.block.vectors, marks.relevant, marks.rows, samples.slices)
+        rows, answers, confidence = _propagated(samples, marks, apart)
         more = samples.block.from_us[rows] // BLOCK_US + number * 2**40
         parts.append((np.asarray(samples.block.vectors[rows]), answers, more, confidence))
     joined = [np.concatenate([part[place] for part in parts]) for place in range(4)]
     return joined[0], joined[1], joined[2], joined[3]
+
+
+def _propagated(
+    samples: Samples, marks: Marks, apart: frozenset[str]
+) -> tuple[Rows, NDArray[np.bool_], NDArray[np.float64]]:
+    """As `propagate`, but for the slices that recordings kept apart have a part in: those do not take part at all."""
+    if not apart:
+        return propagate(samples.block.vectors, marks.relevant, marks.rows, samples.slices)
+    owners = samples.block.rows["recording_id"].to_pylist()
+    held = np.unique(samples.slices[np.array([owner in apart for owner in owners], np.bool_)])
+    taking_part = ~np.isin(samples.slices, held)
+    taking_part[marks.rows] = True
+    kept = np.flatnonzero(taking_part)
+    rows, answers, confidence = propagate(
+        np.asarray(samples.block.vectors[kept]),
+        marks.relevant,
+        np.searchsorted(kept, marks.rows),
+        samples.slices[kept],
+    )
+    return kept[rows], answers, confidence

@@ -6,8 +6,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboards.app_pages.shared import opened, workspace
 from dashboards.model_queries import Model
 from dashboards.wording import count_text, plain_text
+from workspace.comparisons import chosen_words, threshold_words, verdict
+from workspace.serving import AUTOENCODER
 
 SHOWN = {"auc": "AUC", "average_precision": "average precision", "mean_error": "mean error"}
 """Metrics whose names are no plain words."""
@@ -21,12 +24,19 @@ NAMED = 5
 
 
 def show_comparison(model: Model, *, served: str | None) -> None:
-    """Show what a refit measured of a version; nothing where it was not made by one.
+    """Show what a refit measured of a version, and of an autoencoder what its promotion would do; otherwise nothing.
 
     Args:
         model: the version that is looked at.
         served: the version in service now.
     """
+    if model.kind == AUTOENCODER and not model.serving:
+        from workspace.autoencoders import promotion_words  # torch takes seconds to import
+
+        st.warning(
+            plain_text(f"Put into service: {promotion_words(opened(workspace()), model.name)}"),
+            icon=":material/publish:",
+        )
     told = model.card.get("comparison")
     if not isinstance(told, Mapping):
         return
@@ -36,12 +46,16 @@ def show_comparison(model: Model, *, served: str | None) -> None:
         metrics = told.get("metrics") or []
         if metrics:
             st.dataframe(
-                pd.DataFrame([_row(one) for one in metrics]),
+                pd.DataFrame([_row(one, told) for one in metrics]),
                 width="stretch",
                 hide_index=True,
                 column_config=COLUMNS,
             )
             st.caption(_held_text(told.get("held_out") or {}))
+            if threshold_words(told):
+                st.caption(plain_text(f"{threshold_words(told)}."))
+        if chosen_words(told):
+            st.warning(plain_text(f"{chosen_words(told)}."), icon=":material/balance:")
         if told.get("remark"):
             st.info(plain_text(str(told["remark"])), icon=":material/info:")
         drift = model.card.get("drift")
@@ -54,32 +68,22 @@ def show_comparison(model: Model, *, served: str | None) -> None:
             st.caption(f"{now}, not the one that this one was held against.")
 
 
-def _row(metric: Mapping[str, Any]) -> dict[str, Any]:
+def _row(metric: Mapping[str, Any], comparison: Mapping[str, Any]) -> dict[str, Any]:
     """A metric as the table has it."""
-    current, candidate, better = metric.get("current"), metric.get("candidate"), metric.get("better")
+    current, candidate = metric.get("current"), metric.get("candidate")
     return {
         "metric": _words(str(metric.get("name", ""))),
         "in service": current,
         "candidate": candidate,
         "difference": metric.get("difference"),
         "95 % of the difference": _interval(metric),
-        "": _verdict(metric, str(better)),
+        "": verdict(metric, comparison),
     }
 
 
 def _interval(metric: Mapping[str, Any]) -> str:
     low, high = metric.get("low"), metric.get("high")
     return "–" if low is None or high is None else f"{low:+.3f} … {high:+.3f}"
-
-
-def _verdict(metric: Mapping[str, Any], better: str) -> str:
-    """What the interval says: better, worse, or that it cannot be told."""
-    low, high = metric.get("low"), metric.get("high")
-    if low is None or high is None:
-        return "too few recordings to tell"
-    if low <= 0 <= high:
-        return "no clear difference"
-    return "better" if (low > 0) == (better == "higher") else "worse"
 
 
 def _held_text(held: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ SPREADS = 3.0
 """Distance from the threshold, in the head's usual spread, at which the bar ends."""
 REASONS = {
     "uncertain": ":material/balance: **In doubt.** Its score is near the threshold, where an answer teaches most.",
-    "diverse": ":material/explore: **New ground.** It is unlike all that was judged for this head so far.",
+    "diverse": ":material/explore: **New ground.** It is unlike all that was judged for this head in the newest days.",
 }
 WORDS = {"relevant": "yes", "irrelevant": "no", "skipped": "skipped"}
 BADGES = {"relevant": ":orange-badge[yes]", "irrelevant": ":blue-badge[no]", "skipped": ":gray-badge[skipped]"}

@@ -6,8 +6,8 @@ site's memory: the rounds of a single site are, on a CPU to the last bit, the ep
 stop.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.autoencoders.checkpoint import Epoch, copied
-from models.autoencoders.cuboids import Cuboids, mean_picture
+from models.autoencoders.cuboids import Cuboids, Grey, Rows, mean_picture
 from models.autoencoders.settings import AutoencoderSettings
 from models.autoencoders.training import RunningAutoencoder, Trained, TrainingSettings, check_sources, measured
-from models.federation.base import Evaluation, LocalUpdate, SiteError, Tensors
+from models.federation.base import Evaluation, LocalUpdate, Progress, SiteError, Tensors
 from models.federation.site_tensors import (
     TORCH_GENERATOR,
     epochs_of_round,
@@ -28,8 +28,6 @@ from models.federation.site_tensors import (
     take_in,
     to_memory,
 )
-
-Progress = Callable[[str, float, float], None]
 
 
 class AutoencoderSite:
@@ -76,7 +74,7 @@ class AutoencoderSite:
 
     @property
     def samples(self) -> int:
-        """Cuboids that the site has, also where an epoch draws fewer of them."""
+        """Cuboids that the site has, also where an epoch draws fewer of them: an update tells those that were drawn."""
         return len(self._clips)
 
     def train(self, shared: Tensors, round_number: int, memory: bytes | None) -> LocalUpdate:
@@ -85,9 +83,11 @@ class AutoencoderSite:
         running = self._running(shared)
         if memory is not None:
             from_memory(memory, running.optimiser, self._about, round_number)
-        losses = [running.epoch(self._clips, number, self._progress) for number in epochs]
+        clips = self._clips
+        drawn = _DrawnCuboids(clips.clips, clips.frames, clips.strides, clips.step)
+        losses = [running.epoch(drawn, number, self._progress) for number in epochs]
         kept = to_memory(running.optimiser, self._about, round_number)
-        return LocalUpdate(given_out(_parameters(running)), self.samples, losses[-1], kept)
+        return LocalUpdate(given_out(_parameters(running)), len(drawn.drawn), losses[-1], kept)
 
     def evaluate(self, shared: Tensors) -> Evaluation:
         """See `SiteTraining.evaluate`; over the held-out cuboids that central training looks at too."""
@@ -119,6 +119,21 @@ class AutoencoderSite:
             "training": asdict(replace(self._training, patience=1)),
             "local_epochs": self._local_epochs,
         }
+
+
+@dataclass(frozen=True, eq=False)
+class _DrawnCuboids(Cuboids):
+    """Cuboids that hold which of them were asked for.
+
+    Attributes:
+        drawn: their numbers, each once.
+    """
+
+    drawn: set[int] = field(default_factory=set)
+
+    def batch(self, numbers: Sequence[int] | Rows) -> Grey:
+        self.drawn.update(int(number) for number in numbers)
+        return super().batch(numbers)
 
 
 def _parameters(running: RunningAutoencoder) -> dict[str, nn.Parameter]:

@@ -5,6 +5,7 @@ mean picture and deviation of an autoencoder, offset and scale of a classifier o
 site has its own, as FedBN (Li et al. 2021, arXiv:2102.07623) keeps the statistics of batch normalisation at each client.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
@@ -14,6 +15,10 @@ from infra.errors import AfterwatchError, UnknownNameError
 
 Tensors = dict[str, NDArray[Any]]
 """Arrays by the names of their parameters."""
+Progress = Callable[[str, float, float], None]
+"""Called with a stage, how much of it is done and how much there is."""
+MEMORIES_KEPT = 2
+"""Of a site: after the round that is under way, and after the one it took part in before."""
 
 Word = Literal["no-footage", "too-few-samples", "not-allowed", "failed"]
 """All that a site says of why it does not answer: an exception's text may hold paths and names, and never crosses."""
@@ -43,7 +48,7 @@ class LocalUpdate:
 
     Attributes:
         shared: the tensors after its local epochs, by name.
-        samples: it was trained on, at least 1: the weight of the update.
+        samples: distinct ones that it was trained on in this round, at least 1: the weight of the update.
         loss: mean over the samples of the last local epoch, while it trained.
         memory: what the site needs to go on in the next round (the optimiser's state) as a safetensors file; stays there.
     """
@@ -72,7 +77,7 @@ class SiteTraining(Protocol):
 
     @property
     def samples(self) -> int:
-        """Samples that the site trains on."""
+        """Samples that the site has to train on; a round may draw fewer of them (see `FederatedPlan.drawn_samples`)."""
         ...
 
     def train(self, shared: Tensors, round_number: int, memory: bytes | None) -> LocalUpdate:
@@ -95,3 +100,15 @@ class SiteTraining(Protocol):
     def finished(self, shared: Tensors) -> Any:
         """The model for this site: shared and local tensors together."""
         ...
+
+
+def rounds_kept(rounds: Iterable[int], round_number: int) -> frozenset[int]:
+    """Rounds whose memories a site keeps once it has the one of `round_number`, wherever it keeps them.
+
+    The last two up to that round, however far apart: a round that is asked for again begins with the memory from before.
+    Those of later rounds go: a server that asks for an earlier round has begun again, and they are of what was.
+
+    >>> sorted(rounds_kept([1, 3, 4, 9], 4))
+    [3, 4]
+    """
+    return frozenset(sorted({number for number in rounds if number <= round_number})[-MEMORIES_KEPT:])

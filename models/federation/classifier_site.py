@@ -6,7 +6,6 @@ generators stand is in the site's memory, beside the optimiser's state. The roun
 epochs of `train_classifier` without an early stop.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from infra.errors import ConfigurationError
-from models.federation.base import Evaluation, LocalUpdate, SiteError, Tensors
+from models.federation.base import Evaluation, LocalUpdate, Progress, SiteError, Tensors
 from models.federation.site_tensors import (
     TORCH_GENERATOR,
     Remembered,
@@ -30,8 +29,6 @@ from models.federation.site_tensors import (
 from models.heads.classifier import ClassifierHead, ClassifierSettings
 from models.heads.classifier_samples import ClassifierSamples, check_apart
 from models.heads.classifier_training import RunningClassifier, Windows, one_thread, standardisation
-
-Progress = Callable[[str, float, float], None]
 
 
 class ClassifierSite:
@@ -89,7 +86,7 @@ class ClassifierSite:
 
     @property
     def samples(self) -> int:
-        """Windows that the site trains on."""
+        """Windows that the site has; each epoch draws all of them."""
         return len(self._samples.vectors)
 
     @property

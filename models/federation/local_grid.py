@@ -9,8 +9,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
-from flwr.app import Error, Message, RecordDict
-from flwr.common.constant import ErrorCode
+from flwr.app import Message, RecordDict
 from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 from flwr.proto.recorddict_pb2 import RecordDict as RecordDictProto
 from flwr.serverapp import Grid
@@ -18,9 +17,13 @@ from flwr.supercore.run import Run
 
 import models.federation.flower  # noqa: F401  # keeps Flower quiet
 from infra.errors import ConfigurationError
-from models.federation.base import SiteError, SiteTraining
-from models.federation.messages import TRAIN, evaluate_reply, read_request, refusal, train_reply
+from models.federation.base import SiteError, SiteTraining, rounds_kept
+from models.federation.messages import TRAIN, evaluate_reply, read_request, refusal, reply_to, train_reply, unreadable
+from models.federation.updates import UpdateError
 
+MORE_BYTES = 2**16
+"""Of a reply than of its request, which holds the same tensors and more beside them: what is wrong by a little is read, so that
+it can be said what is wrong."""
 Client = Callable[[Message], RecordDict]
 """A site: takes a message, whose `content` is a request and whose `metadata.message_type` is the stage; gives the reply."""
 
@@ -56,7 +59,7 @@ class SiteClient:
         number = asked.round_number
         update = self._site.train(asked.shared, number, memory_before(self._memories, number))
         self._memories[number] = update.memory
-        for old in [kept for kept in self._memories if kept not in (number - 1, number)]:
+        for old in self._memories.keys() - rounds_kept(self._memories, number):
             del self._memories[old]
         return train_reply(update, asked.plan)
 
@@ -143,13 +146,16 @@ class LocalGrid(Grid):
         return replies
 
     def _reply(self, message: Message, asked: "Future[bytes]") -> Message:
+        client = self._names[message.metadata.dst_node_id]
         error = CancelledError() if asked.cancelled() else asked.exception()
-        if error is None:
-            return Message(_from_bytes(asked.result()), reply_to=message)
-        self.errors[self._names[message.metadata.dst_node_id]] = error
-        if isinstance(error, SiteError):
-            return refusal(message, error.word)
-        return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, "failed"), reply_to=message)
+        if error is not None:
+            self.errors[client] = error
+            return refusal(message, error.word if isinstance(error, SiteError) else "failed")
+        try:
+            return reply_to(message, _read(asked.result(), message))
+        except Exception as wrong:  # noqa: BLE001 — bytes of another's making: whatever they raise, the others' replies count
+            self.errors[client] = wrong
+            return unreadable(message)
 
 
 def node_id(name: str) -> int:
@@ -160,6 +166,14 @@ def node_id(name: str) -> int:
 def _answered(client: Client, content: bytes, stage: str, node: int, _number: str) -> bytes:
     """Runs where the executor runs things; the number keeps Dask from answering with what an equal call gave before."""
     return _to_bytes(client(Message(_from_bytes(content), node, stage)))
+
+
+def _read(raw: bytes, asked: Message) -> RecordDict:
+    """A reply out of its bytes, which are looked at for their number first: it holds no more than its request."""
+    most = len(_to_bytes(asked.content)) + MORE_BYTES
+    if len(raw) > most:
+        raise UpdateError(f"{len(raw)} bytes, the most is {most}")
+    return recorddict_from_proto(RecordDictProto.FromString(raw))
 
 
 def _to_bytes(record: RecordDict) -> bytes:

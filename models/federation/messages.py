@@ -4,8 +4,16 @@ A request is `arrays` (the shared tensors) and `config` (the plan as JSON, the n
 request is `arrays` and `metrics` (number of samples, loss); the reply to an evaluation request is `metrics` alone. Both sides
 check both directions, down to the bytes: a tensor is its header as numpy writes it and its values, nothing before, between or
 after them.
+
+Beside what a message holds, Flower sends metadata of each, which this gate does not make: ids of run, message and node, the
+stage, the round (as a group), when the request was made and how long it lives. A reply made here bears the request's time
+and not its own, so that the site's clock does not cross with it. Flower's SuperNode adds, at sending, for how many
+seconds the site worked on the reply (`clientapp_runtime_list`), which tells of the amount of footage and the machine; its
+heartbeats and polls tell when a site is on, and what it signs them with is the time by its clock. None of this is on receipts,
+which are of what messages hold.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Literal, cast
@@ -19,7 +27,7 @@ import models.federation.flower  # noqa: F401  # keeps Flower quiet
 from infra.errors import ConfigurationError
 from models.federation.base import WORDS, Evaluation, LocalUpdate, SiteError, Tensors, Word
 from models.federation.plan import FederatedPlan, TensorSpec
-from models.federation.updates import UpdateError, check_counts, check_names, check_tensors
+from models.federation.updates import UpdateError, check_counts, check_names, check_tensors, seen
 
 ARRAYS, METRICS, CONFIG = "arrays", "metrics", "config"
 SAMPLES, LOSS = "num-examples", "loss"
@@ -30,8 +38,8 @@ Stage = Literal["train", "evaluate"]
 """Of a round; Flower's types of messages."""
 TRAIN: Stage = "train"
 EVALUATE: Stage = "evaluate"
-GONE = "gone"
-"""Said by the server of a site that was asked and went away; a site's own words are `WORDS`."""
+GONE, UNREADABLE = "gone", "unreadable"
+"""Said by the server of a site that was asked and went away, and of one whose reply is none; a site's own words are `WORDS`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +67,12 @@ def request(plan: FederatedPlan, round_number: int, arrays: ArrayRecord) -> Reco
     return RecordDict({ARRAYS: arrays, CONFIG: ConfigRecord({PLAN: plan.to_json(), ROUND: round_number})})
 
 
-def read_request(record: RecordDict) -> Request:
+def read_request(record: RecordDict, check: Callable[[FederatedPlan], None] = lambda _plan: None) -> Request:
     """A request as a site reads it.
+
+    Args:
+        record: as it came.
+        check: is given the plan before a tensor is copied, and raises where the site does not train by it.
 
     Raises:
         SiteError: with the word `not-allowed`, where it is no request or holds anything else.
@@ -71,9 +83,11 @@ def read_request(record: RecordDict) -> Request:
         plan = FederatedPlan.from_json(config[PLAN])
         if not 1 <= config[ROUND] <= plan.rounds:
             raise ConfigurationError(f"round {config[ROUND]} is asked for; the plan has rounds 1 to {plan.rounds}")
+        check(plan)
         return Request(plan, config[ROUND], tensors_of(arrays, plan.shared))
     except (ConfigurationError, UpdateError) as error:
-        raise SiteError("not-allowed", f"what the server sent is refused: {error}") from error
+        why = error.told if isinstance(error, UpdateError) else str(error)
+        raise SiteError("not-allowed", f"what the server sent is refused: {why}; tell its people") from error
 
 
 def train_reply(update: LocalUpdate, plan: FederatedPlan) -> RecordDict:
@@ -140,12 +154,24 @@ def refusal(message: Message, word: Word) -> Message:
     """The reply of a site that does not take part: one of `WORDS`, and nothing else."""
     if word not in WORDS:
         raise ValueError(f"{word!r} is no word that a site may say: {WORDS}")
-    return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, word), reply_to=message)
+    return reply_to(message, Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, word))
+
+
+def unreadable(message: Message) -> Message:
+    """What a server puts in the place of a reply that cannot be read: an error of that client."""
+    return reply_to(message, Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, UNREADABLE))
+
+
+def reply_to(message: Message, answer: RecordDict | Error) -> Message:
+    """The reply to a message, which bears the time of the request instead of this machine's, and expires with it."""
+    reply = Message(answer, reply_to=message)
+    reply.metadata.created_at, reply.metadata.ttl = message.metadata.created_at, message.metadata.ttl
+    return reply
 
 
 def word_of(error: Error) -> str:
-    """What an error reply comes to: one of `WORDS`, or `GONE`; any other text is not repeated."""
-    if error.reason in WORDS:
+    """What an error reply comes to: one of `WORDS`, `UNREADABLE` or `GONE`; any other text is not repeated."""
+    if error.reason in (*WORDS, UNREADABLE):
         return str(error.reason)
     lost = (ErrorCode.MESSAGE_UNAVAILABLE, ErrorCode.REPLY_MESSAGE_UNAVAILABLE, ErrorCode.NODE_UNAVAILABLE)
     return GONE if error.code in lost else "failed"
@@ -180,7 +206,7 @@ def _check_arrays(arrays: ArrayRecord, specs: tuple[TensorSpec, ...]) -> None:
     for spec in specs:
         array, header = arrays[spec.name], _header(spec)
         if array.dtype != spec.dtype:
-            raise UpdateError(f"type {array.dtype[:40]}, planned is {spec.dtype}", tensor=spec.name)
+            raise UpdateError(f"type {seen(array.dtype, 40)}, planned is {spec.dtype}", tensor=spec.name)
         if tuple(array.shape) != spec.shape:
             raise UpdateError(f"shape {tuple(array.shape)[:20]}, planned is {spec.shape}", tensor=spec.name)
         if len(array.data) != len(header) + spec.bytes:
@@ -201,7 +227,7 @@ def _parts(record: RecordDict, wanted: dict[str, type]) -> tuple[Any, ...]:
     if set(record) != set(wanted) or any(type(record[name]) is not kind for name, kind in wanted.items()):
         given = {name[:40]: type(value).__name__ for name, value in sorted(record.items())}
         raise UpdateError(
-            f"it holds {given}, and may hold { ({name: kind.__name__ for name, kind in wanted.items()}) }"
+            f"it holds {str(given)[:300]}, and may hold { ({name: kind.__name__ for name, kind in wanted.items()}) }"
         )
     return tuple(record[name] for name in wanted)
 
@@ -210,4 +236,4 @@ def _check_keys(what: str, values: ConfigRecord | MetricRecord, wanted: dict[str
     if set(values) != set(wanted) or any(type(values[name]) is not kind for name, kind in wanted.items()):
         given = {name[:40]: type(value).__name__ for name, value in sorted(values.items())}
         named = {name: kind.__name__ for name, kind in wanted.items()}
-        raise UpdateError(f"its {what} are {given}, and may be {named}")
+        raise UpdateError(f"its {what} are {str(given)[:300]}, and may be {named}")

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal, NoReturn, get_args
@@ -19,10 +19,12 @@ DTYPES = {"float32": 4, "float64": 8}
 VERSION = 1
 MOST_ROUNDS, MOST_LOCAL_EPOCHS = 100_000, 100_000
 MOST_TENSORS, MOST_DIMENSIONS = 10_000, 8
-MOST_BYTES = 2**40
-"""Of all shared tensors: what a site allows is far less, this only keeps numbers sane."""
+MOST_BYTES = 2**31 - 1
+"""Of all shared tensors: no message of Flower's holds more; what a site allows is less."""
 MOST_TEXT = 2**20
 """Characters of a plan's JSON."""
+MOST_SAMPLES = 10**7
+"""Of one site in one round: eleven days of cuboids, one begun every tenth of a second."""
 _TENSOR_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 
 
@@ -46,7 +48,7 @@ class TensorSpec:
                 f"{self.name!r} is no name of a tensor: up to 200 letters, digits, `_`, `.` and `-`, as in `encoder.0.weight`"
             )
         if not isinstance(self.dtype, str) or self.dtype not in DTYPES:
-            raise UnknownNameError(f"type of the shared tensor {self.name}", str(self.dtype), DTYPES)
+            raise UnknownNameError(f"type of the shared tensor {self.name}", ascii(self.dtype)[:40], DTYPES)
         lengths = self.shape
         if not isinstance(lengths, tuple) or len(lengths) > MOST_DIMENSIONS or not all(_whole(n, 1) for n in lengths):
             raise ConfigurationError(
@@ -75,7 +77,8 @@ class FederatedPlan:
         shared: tensors that cross, each name once; no others do.
 
     Raises:
-        ConfigurationError: a value is out of its range, or is none of JSON.
+        ConfigurationError: a value is out of its range, or is none of JSON, or a text in it has characters that move a
+            cursor or are not seen.
     """
 
     kind: Kind
@@ -89,7 +92,7 @@ class FederatedPlan:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise UnknownNameError("kind of a federated model", str(self.kind), KINDS)
+            raise UnknownNameError("kind of a federated model", ascii(self.kind)[:40], KINDS)
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name) or len(self.name) > 100:
             raise ConfigurationError(
                 f"{self.name!r} is no name of a model: up to 100 letters, digits, blanks, `.`, `_` and `-`, the first a "
@@ -118,6 +121,22 @@ class FederatedPlan:
     def bytes(self) -> int:
         """Of the values of all shared tensors."""
         return sum(spec.bytes for spec in self.shared)
+
+    @property
+    def drawn_samples(self) -> int | None:
+        """Samples that an epoch draws at most; None: all that a site has.
+
+        A round draws at least that many distinct ones, or all that there are, so a site that will not tell of fewer than so
+        many samples holds the smaller of this and what it has against its limit.
+        """
+        told = self.training.get("cuboids_per_epoch") if self.kind == "autoencoder" else None
+        return told if _whole(told, 1) else None
+
+    @property
+    def most_samples(self) -> int:
+        """Distinct samples that a site can have trained on in a round; who tells more is not believed."""
+        drawn = self.drawn_samples
+        return MOST_SAMPLES if drawn is None else min(MOST_SAMPLES, drawn * self.local_epochs)
 
     @property
     def digest(self) -> str:
@@ -160,7 +179,9 @@ _FIELDS = tuple(FederatedPlan.__dataclass_fields__)
 def _spec(value: Any) -> TensorSpec:
     _check_keys("a shared tensor of the plan", value, {"name", "shape", "dtype"})
     if not isinstance(value["shape"], list):
-        raise ConfigurationError(f"the shape of the shared tensor {value['name']!r} is no list of whole numbers")
+        raise ConfigurationError(
+            f"the shape of the shared tensor {ascii(value['name'])[:100]} is no list of whole numbers"
+        )
     return TensorSpec(value["name"], tuple(value["shape"]), value["dtype"])
 
 
@@ -168,7 +189,7 @@ def _check_keys(what: str, values: Any, wanted: set[str]) -> None:
     if not isinstance(values, dict):
         raise ConfigurationError(f"{what} is {type(values).__name__} in JSON; it is an object of {sorted(wanted)}")
     if wrong := sorted(set(values) ^ wanted):
-        raise ConfigurationError(f"{what} has unknown or missing keys: {wrong}; they are {sorted(wanted)}")
+        raise ConfigurationError(f"{what} has unknown or missing keys: {ascii(wrong)[:200]}; they are {sorted(wanted)}")
 
 
 def _json_values(what: str, values: Any) -> dict[str, Any]:
@@ -178,11 +199,29 @@ def _json_values(what: str, values: Any) -> dict[str, Any]:
     try:
         text = json.dumps(dict(values), allow_nan=False)
         made: dict[str, Any] = json.loads(text)
+        wrong = next((one for one in _texts(made) if not one.isprintable()), None)
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{what} has a value that JSON does not know: {error}") from error
     if len(text) > MOST_TEXT:
         raise ConfigurationError(f"{what} has {len(text)} characters as JSON; the most is {MOST_TEXT}")
+    if wrong is not None:
+        raise ConfigurationError(
+            f"{what} has the text {ascii(wrong)[:100]}; texts of a plan have printable characters only"
+        )
     return made
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value of JSON, names included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from value
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -1,11 +1,14 @@
 """What a plan says of model and training, read back as settings.
 
-A plan comes from elsewhere: every value of it is checked, its name, its type and its range.
+A plan comes from elsewhere: every value of it is checked, its name, its type and its range. The ranges are narrower than
+those of a training of one's own, so that an update is made of many samples (see `RANGES`); how few an epoch may draw is for
+each site to say (see `FederatedPlan.drawn_samples`). What no range prevents is that a server chooses tensors that only some
+samples move: a site trains for servers that it trusts not to.
 """
 
 from collections.abc import Mapping
 from dataclasses import fields
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, TypeVar
 
 from infra.errors import ConfigurationError
@@ -22,6 +25,23 @@ MOST_VALUES = 1_000_000
 MOST_PX, MOST_BATCH, MOST_ENTRIES = 2048, 4096, 100
 """Side of a picture, samples of a step, and entries of a list such as hidden layers or strides: whoever sends a plan is not the
 one whose memory it takes."""
+MOST_CLASSES, LONGEST_CLASS = 1000, 100
+"""Classes of a plan, and characters of the name of one."""
+RANGES: Mapping[str, tuple[float, float]] = {
+    "batch_size": (4, MOST_BATCH),
+    "learning_rate": (0, 1),
+    "weight_decay": (0, 1),
+    "gradient_norm": (1e-3, inf),
+    "dropout": (0, 0.9),
+    "temperature": (0.01, 100),
+    "margin": (0.001, 100),
+}
+"""Of a plan's training: nobody trains otherwise but to learn of single samples. Steps of one sample, gradients so short or a
+rate so large that one step is all of the update, a temperature at which only the nearest pair counts: each makes an update
+speak of few samples, whatever their number is."""
+MOST_FORGOTTEN = 0.01
+"""Learning rate times weight decay: the share of the weights that AdamW takes away in a step. At 1 an update would be its last
+step alone; at this the last hundred speak in it."""
 OF_THE_PLAN = ("epochs", "patience", "seed")
 """What settings have and a plan says otherwise: rounds and local epochs, no early stop, and the seed of all kinds."""
 OF_THE_MODEL = {"classifier": ("hidden", "members"), "projection": ("loss", "dimension")}
@@ -72,10 +92,14 @@ def classes_of(plan: FederatedPlan) -> tuple[str, ...]:
     told = plan.model.get("classes")
     if (
         not isinstance(told, list)
-        or not all(isinstance(name, str) and name for name in told)
+        or len(told) > MOST_CLASSES
+        or not all(isinstance(name, str) and 0 < len(name) <= LONGEST_CLASS for name in told)
         or len(set(told)) < len(told)
     ):
-        raise ConfigurationError(f"classes of a plan are a list of names, each of another class, got {told!r}")
+        raise ConfigurationError(
+            f"classes of a plan are a list of at most {MOST_CLASSES} names of at most {LONGEST_CLASS} characters, each of another "
+            f"class, got {ascii(told)[:200]}"
+        )
     return tuple(told)
 
 
@@ -128,9 +152,22 @@ def _read(made: type[Settings], plan: FederatedPlan, told: Mapping[str, Any]) ->
             f"{', '.join(sorted(defaults))}"
         )
     values = {name: _value(name, told[name], default) for name, default in defaults.items()}
-    if values["batch_size"] > MOST_BATCH:
-        raise ConfigurationError(f"batch_size of a plan is at most {MOST_BATCH}, got {values['batch_size']}")
+    _check_ranges(values)
     return made(**values, epochs=plan.rounds * plan.local_epochs, seed=plan.seed)
+
+
+def _check_ranges(values: Mapping[str, Any]) -> None:
+    for name, (least, most) in RANGES.items():
+        if name in values and not least <= values[name] <= most:
+            told = f"at least {least:g}" if values[name] < least else f"at most {most:g}"
+            raise ConfigurationError(f"{name} of a plan is {told}, got {values[name]:g}")
+    if (forgotten := values["learning_rate"] * values["weight_decay"]) > MOST_FORGOTTEN:
+        raise ConfigurationError(
+            f"learning_rate · weight_decay of a plan is at most {MOST_FORGOTTEN:g}, got {forgotten:g}: the weights would forget "
+            "all but the last samples; give less of one"
+        )
+    if len(set(strides := values.get("strides", ()))) < len(strides):
+        raise ConfigurationError(f"strides of a plan are each given once, got {strides}: a cuboid is no sample twice")
 
 
 def _value(name: str, told: Any, default: Any) -> Any:

@@ -6,7 +6,6 @@ draws it: where the generator stands is in the site's memory, beside the optimis
 on a CPU to the last bit, the epochs of `train_projection` without an early stop.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from infra.errors import ConfigurationError
-from models.federation.base import Evaluation, LocalUpdate, SiteError, Tensors
+from models.federation.base import Evaluation, LocalUpdate, Progress, SiteError, Tensors
 from models.federation.site_tensors import (
     TORCH_GENERATOR,
     Remembered,
@@ -28,8 +27,6 @@ from models.projections.losses import Loss
 from models.projections.scaling import Scaling
 from models.projections.trained import SELF_SUPERVISED, ProjectionTraining, TrainedProjection, ViewedVectors
 from models.projections.training import RunningProjection, check_samples, scaling_of
-
-Progress = Callable[[str, float, float], None]
 
 
 class ProjectionSite:
@@ -77,7 +74,7 @@ class ProjectionSite:
 
     @property
     def samples(self) -> int:
-        """Samples that the site trains on."""
+        """Samples that the site has; each epoch draws all of them."""
         return len(self._training)
 
     def train(self, shared: Tensors, round_number: int, memory: bytes | None) -> LocalUpdate:

@@ -1,6 +1,7 @@
 """Receipts: what crossed between a site and its server, tensor by tensor and value by value.
 
-A receipt is made of the very record that is sent or has arrived, not of what was meant to be in it.
+A receipt is made of the very record that is sent or has arrived, not of what was meant to be in it. It is of what messages
+hold; what Flower sends about them is said in `messages`.
 """
 
 import json
@@ -18,8 +19,12 @@ import models.federation.flower  # noqa: F401  # keeps Flower quiet
 from infra.errors import ConfigurationError
 from models.federation.messages import LOSS, METRICS, SAMPLES, Stage
 from models.federation.plan import FederatedPlan
+from models.federation.updates import seen
 
 Direction = Literal["sent", "received"]
+LONGEST_NAME, MOST_DIMENSIONS, MORE_ENTRIES = 400, 8, 100
+"""Characters of a name and lengths of a shape that a receipt repeats, and tensors or values that it names of a record beyond
+those that the plan has: what arrives in the place of an update may hold anything, and as many as it likes."""
 LONGEST_TEXT = 80
 """Characters of a value that a receipt repeats; of a longer one it holds the length and SHA-256."""
 
@@ -146,7 +151,8 @@ def receipt_of(
         change: see `Receipt`.
         said_at: default: now.
     """
-    told = {value.name: value.text for value in _values(record)}
+    values = list(_values(record))
+    told = {value.name: value.text for value in values}
     samples, loss = told.get(f"{METRICS}/{SAMPLES}"), told.get(f"{METRICS}/{LOSS}")
     return Receipt(
         round=round_number,
@@ -156,8 +162,8 @@ def receipt_of(
         kind=plan.kind,
         name=plan.name,
         plan=plan.digest,
-        tensors=tuple(sorted(_tensors(record), key=lambda tensor: tensor.name)),
-        values=tuple(sorted(_values(record), key=lambda value: value.name)),
+        tensors=_tensors_told(record, len(plan.shared) + MORE_ENTRIES),
+        values=_values_told(values, MORE_ENTRIES),
         bytes=0 if record is None else serialised_bytes(record),
         samples=_read(int, samples),
         loss=_finite(_read(float, loss)),
@@ -177,7 +183,10 @@ def _tensors(record: RecordDict | None) -> Iterator[TensorReceipt]:
         if isinstance(part, ArrayRecord):
             for own, array in part.items():
                 digest = sha256(array.data).hexdigest()
-                yield TensorReceipt(f"{name}/{own}", array.dtype, tuple(array.shape), len(array.data), digest)
+                shape = tuple(array.shape)[:MOST_DIMENSIONS]
+                yield TensorReceipt(
+                    seen(f"{name}/{own}", LONGEST_NAME), seen(array.dtype), shape, len(array.data), digest
+                )
 
 
 def _values(record: RecordDict | None) -> Iterator[ValueReceipt]:
@@ -186,8 +195,28 @@ def _values(record: RecordDict | None) -> Iterator[ValueReceipt]:
             for own, value in part.items():
                 text = value if isinstance(value, str) else repr(value)
                 raw = text.encode(errors="backslashreplace")
-                told = text if len(text) <= LONGEST_TEXT else f"sha256:{sha256(raw).hexdigest()}"
-                yield ValueReceipt(f"{name}/{own}", type(value).__name__, len(raw), told)
+                told = seen(text, LONGEST_NAME) if len(text) <= LONGEST_TEXT else f"sha256:{sha256(raw).hexdigest()}"
+                yield ValueReceipt(seen(f"{name}/{own}", LONGEST_NAME), type(value).__name__, len(raw), told)
+
+
+def _tensors_told(record: RecordDict | None, most: int) -> tuple[TensorReceipt, ...]:
+    """Tensors by name; those beyond `most` in one entry, with all of their bytes and the SHA-256 of their hashes."""
+    told = sorted(_tensors(record), key=lambda tensor: tensor.name)
+    named, others = told[:most], told[most:]
+    if not others:
+        return tuple(named)
+    digest = sha256("".join(one.sha256 for one in others).encode()).hexdigest()
+    return (*named, TensorReceipt(f"{len(others)} others", "", (), sum(one.bytes for one in others), digest))
+
+
+def _values_told(values: list[ValueReceipt], most: int) -> tuple[ValueReceipt, ...]:
+    """Likewise."""
+    told = sorted(values, key=lambda value: value.name)
+    named, others = told[:most], told[most:]
+    if not others:
+        return tuple(named)
+    digest = sha256("".join(one.text for one in others).encode()).hexdigest()
+    return (*named, ValueReceipt(f"{len(others)} others", "", sum(one.bytes for one in others), f"sha256:{digest}"))
 
 
 def _finite(value: float | None) -> float | None:

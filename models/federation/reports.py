@@ -121,8 +121,8 @@ class FederatedResult:
     Attributes:
         shared: tensors after the last round.
         rounds: in order, of this call; without their tensors, which only `on_round` is given.
-        best: round with the least held-out loss, among those of which the most held-out samples speak, the first of equals;
-            the last round where no site has held-out samples. A federation is not stopped early: `best` is the choice instead.
+        best: round with the least held-out loss, see `better`; the last round where no site has held-out samples. A federation
+            is not stopped early: `best` is the choice instead.
     """
 
     shared: Tensors
@@ -131,14 +131,34 @@ class FederatedResult:
 
 
 def better(new: RoundReport, best: RoundReport | None) -> RoundReport:
-    """Which of two rounds `FederatedResult.best` is; `new` came after `best`."""
-    if best is None or new.held_out_samples > best.held_out_samples:
+    """Which of two rounds `FederatedResult.best` is; `new` came after `best`.
+
+    Losses of different sites are not compared. Where a site has evaluated `new` and not `best`, `new` it is: it has passed
+    where `best` was never tried. Otherwise the sites that evaluated `new` decide, which all evaluated `best` too: by their mean
+    loss in both, each site with one weight, the smaller of its two numbers of held-out samples, so that footage that
+    came or went between the rounds, or a number told once, shifts nothing. The first of equals stays. So a site that leaves ends the
+    comparison with what it once said, and no round stays the best only because more sites were there; and a round that nobody
+    evaluated is the best only after others of that sort.
+    """
+    if best is None:
         return new
-    if new.held_out_samples < best.held_out_samples:
-        return best
-    if new.held_out_loss is None or best.held_out_loss is None or new.held_out_loss < best.held_out_loss:
+    now, then = _by_client(new), _by_client(best)
+    if now.keys() - then.keys() or not then:
         return new
-    return best
+    weights = {name: min(client.held_out_samples, then[name].held_out_samples) for name, client in now.items()}
+    fell = sum(weight * (_loss(then[name]) - _loss(now[name])) for name, weight in weights.items())
+    return new if fell > 0 else best
+
+
+def _by_client(report: RoundRecord) -> dict[str, ClientReport]:
+    """Sites that evaluated a round, in order of their names, so that a sum over them is always the same."""
+    told = {client.client: client for client in report.clients if client.held_out_loss is not None}
+    return dict(sorted(told.items()))
+
+
+def _loss(client: ClientReport) -> float:
+    assert client.held_out_loss is not None
+    return client.held_out_loss
 
 
 def _weighted(parts: Iterable[tuple[int, float | None]]) -> float | None:

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from flwr.serverapp import Grid
 
 from infra.errors import ConfigurationError
-from models.federation.base import Tensors
+from models.federation.base import FederationError, Tensors
 from models.federation.local_grid import LocalGrid
 from models.federation.messages import arrays_of
 from models.federation.plan import FederatedPlan
 from models.federation.receipts import Receipt
 from models.federation.reports import FederatedResult, RoundRecord, RoundReport, better
 from models.federation.strategy import CheckedFedAvg, Limits, Listeners
-from models.federation.updates import UpdateError, check_tensors
+from models.federation.updates import UpdateError, check_tensors, check_values
 
 
 def run_rounds(
@@ -56,8 +56,9 @@ def run_rounds(
         best: of the rounds before `first_round`.
 
     Raises:
-        ConfigurationError: the tensors are not the plan's, or a number is out of its range.
-        FederationError: too few clients came in time, or three rounds in a row had no usable update.
+        ConfigurationError: the tensors are not the plan's, or hold a value that no update may, or a number is out of its range.
+        FederationError: too few clients came in time, three rounds in a row had no usable update, or none of all rounds had.
+            Nothing that a client sends is raised: it is refused, the client named, and the round goes on.
     """
     last_done = first_round == plan.rounds + 1 and best is not None
     if not (1 <= first_round <= plan.rounds or last_done):
@@ -66,17 +67,23 @@ def run_rounds(
         )
     try:
         check_tensors(plan.shared, initial)
+        check_values(initial)
     except UpdateError as error:
         raise ConfigurationError(
-            f"the initial tensors are not the plan's: {error.told}; take those of this plan"
+            f"the initial tensors are not to be trained on: {error.told}; take those of this plan"
         ) from error
     limits = Limits(clients_at_least, clients_wanted or clients_at_least, round_s, wait_s)
     records: list[RoundRecord] = []
     shared = initial
+    # Whether any update was used before this call: the best round says so, or that the tensors went on from it.
+    trained = best is not None and (
+        bool(best.used) or any((best.shared[name] != initial[name]).any() for name in initial)
+    )
 
     def ended(report: RoundReport) -> None:
-        nonlocal best, shared
+        nonlocal best, shared, trained
         records.append(report.record)
+        trained = trained or bool(report.used)
         best, shared = better(report, best), report.shared
         on_round(report)
 
@@ -87,4 +94,9 @@ def run_rounds(
     if rounds:
         strategy.start(grid, arrays_of(initial), rounds, timeout=round_s)
     assert best is not None  # every round ends with a report
+    if not trained:
+        raise FederationError(
+            f"no update of any client could be used in {plan.rounds} rounds, and the weights are those that training begins with; "
+            "put the clients right, and begin again with round 1"
+        )
     return FederatedResult(shared, tuple(records), best)

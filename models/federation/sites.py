@@ -1,6 +1,6 @@
 """From settings to the plan of a federated training, and from a plan to its first tensors and to a site that trains by it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +12,7 @@ from models.autoencoders.cuboids import Cuboids, Grey
 from models.autoencoders.settings import AutoencoderSettings
 from models.autoencoders.training import TrainingSettings, first_network, training_cuboids
 from models.federation.autoencoder_site import AutoencoderSite
-from models.federation.base import Tensors
+from models.federation.base import Progress, Tensors
 from models.federation.classifier_site import ClassifierSite
 from models.federation.plan import FederatedPlan, Kind, TensorSpec
 from models.federation.plan_settings import (
@@ -33,9 +33,6 @@ from models.heads.classifier_network import HeadNetwork
 from models.heads.classifier_samples import ClassifierSamples
 from models.projections.trained import ProjectionTraining, ViewedVectors
 from models.projections.training import first_layers
-
-Progress = Callable[[str, float, float], None]
-
 
 # Plans.
 

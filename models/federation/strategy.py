@@ -6,9 +6,11 @@ answers first, so that the same updates give the same bytes.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isfinite
 from time import monotonic, sleep
+from typing import TypedDict
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
@@ -23,6 +25,7 @@ from models.federation.messages import (
     EVALUATE,
     SAMPLES,
     TRAIN,
+    UNREADABLE,
     Stage,
     read_evaluate_reply,
     read_train_reply,
@@ -138,8 +141,9 @@ class CheckedFedAvg(FedAvg):
         for node, name, own in self._replies(replies):
             refused, change = "", None
             try:
-                update = read_train_reply(_only(own).content, self._plan)
-                check_update(self._plan.shared, update, name)
+                with _named_if_malformed():
+                    update = read_train_reply(_only(own).content, self._plan)
+                    check_update(self._plan.shared, update, name, before=before, most_samples=self._plan.most_samples)
                 self._told[node] = ClientReport(name, update.samples, update.loss)
                 change = drift(before, update.shared)
                 passed += own
@@ -169,7 +173,8 @@ class CheckedFedAvg(FedAvg):
         for node, name, own in self._replies(replies):
             refused, before = "", self._told.get(node, ClientReport(name))
             try:
-                found = read_evaluate_reply(_only(own).content, self._plan)
+                with _named_if_malformed():
+                    found = read_evaluate_reply(_only(own).content, self._plan)
                 self._told[node] = replace(before, held_out_samples=found.samples, held_out_loss=found.loss)
                 passed += own
             except UpdateError as error:
@@ -234,18 +239,36 @@ class CheckedFedAvg(FedAvg):
     ) -> None:
         if self._listeners.on_receipt is None:
             return
+        number = server_round + self._before_first
+        about: _About = {"round_number": number, "stage": stage, "direction": direction, "client": client}
         for message in messages:
-            made = receipt_of(
-                message.content if message.has_content() else None,
-                self._plan,
-                round_number=server_round + self._before_first,
-                stage=stage,
-                direction=direction,
-                client=client,
-                refused=refused,
-                change=change,
-            )
+            try:
+                record = message.content if message.has_content() else None
+                made = receipt_of(record, self._plan, **about, refused=refused, change=change)
+            except Exception:
+                if direction == "sent":
+                    raise
+                # What arrived cannot even be listed; that it arrived can be told.
+                made = receipt_of(None, self._plan, **about, refused=refused or UNREADABLE)
             self._listeners.on_receipt(made)
+
+
+class _About(TypedDict):
+    round_number: int
+    stage: Stage
+    direction: Direction
+    client: str
+
+
+@contextmanager
+def _named_if_malformed() -> Iterator[None]:
+    """Anything that reading a reply raises is a refusal of that reply: its parts are of another's making."""
+    try:
+        yield
+    except UpdateError:
+        raise
+    except Exception as error:
+        raise UpdateError(f"{UNREADABLE} ({type(error).__name__})") from error
 
 
 def _only(replies: list[Message]) -> Message:

@@ -9,10 +9,14 @@ from numpy.typing import NDArray
 
 from infra.errors import AfterwatchError
 from models.federation.base import LocalUpdate
-from models.federation.plan import TensorSpec
+from models.federation.plan import MOST_SAMPLES, TensorSpec
 
-MOST_SAMPLES = 10**9
-"""Of one site: one that tells more would be the whole mean, and there is no such footage."""
+MOST_VALUE = 1e6
+"""Of a tensor's values, without sign: weights that learn stay far below it, and a mean of such values is finite."""
+MOST_CHANGE = 100.0
+"""Of an update, see `drift`: a hundred times as far as the weights are long is no training that went well."""
+LEAST_LOSS, MOST_LOSS = -1e-3, 1e9
+"""Losses of all kinds are errors or entropies: none is negative but by rounding, none so large where the weights are of use."""
 
 
 class UpdateError(AfterwatchError):
@@ -37,22 +41,46 @@ class UpdateError(AfterwatchError):
         return f"tensor {self.tensor}: {self.reason}" if self.tensor else self.reason
 
 
-def check_update(specs: Iterable[TensorSpec], update: LocalUpdate, client: str = "") -> None:
-    """Check that an update has the planned tensors, all finite, and a sane number of samples.
+def check_update(
+    specs: Iterable[TensorSpec],
+    update: LocalUpdate,
+    client: str = "",
+    *,
+    before: Mapping[str, NDArray[Any]] | None = None,
+    most_samples: int = MOST_SAMPLES,
+) -> None:
+    """Check that an update has the planned tensors, sane values and a sane number of samples.
 
     Args:
         specs: of the plan's shared tensors.
         update: of one site.
         client: its name, for the message.
+        before: tensors that it began with; None: how far it went is not looked at.
+        most_samples: see `FederatedPlan.most_samples`.
 
     Raises:
         UpdateError: naming client, tensor and reason.
     """
     check_tensors(specs, update.shared, client)
-    for name, value in sorted(update.shared.items()):
+    check_values(update.shared, client)
+    check_counts(update.samples, update.loss, client, most_samples=most_samples)
+    if before is not None and (change := drift(before, update.shared)) > MOST_CHANGE:
+        raise UpdateError(
+            f"it changed by {change:.3g} times the weights' length, at most {MOST_CHANGE:g}", client=client
+        )
+
+
+def check_values(tensors: Mapping[str, NDArray[Any]], client: str = "") -> None:
+    """Check that all values are finite and none is beyond `MOST_VALUE`.
+
+    Raises:
+        UpdateError: naming the first tensor, and how many of its values.
+    """
+    for name, value in sorted(tensors.items()):
         if bad := int(value.size - np.isfinite(value).sum()):
             raise UpdateError(f"{bad} of {value.size} values are not finite", tensor=name, client=client)
-    check_counts(update.samples, update.loss, client)
+        if bad := int((np.abs(value) > MOST_VALUE).sum()):
+            raise UpdateError(f"{bad} of {value.size} values are beyond ±{MOST_VALUE:g}", tensor=name, client=client)
 
 
 def check_tensors(specs: Iterable[TensorSpec], tensors: Mapping[str, NDArray[Any]], client: str = "") -> None:
@@ -80,21 +108,21 @@ def check_names(wanted: Iterable[str], given: Iterable[str], client: str = "") -
     wanted, given = set(wanted), set(given)
     for what, names in (("missing", wanted - given), ("not in the plan", given - wanted)):
         if names:
-            name = min(names)[:100]
+            name = seen(min(names))
             more = f", as are {len(names) - 1} others" if len(names) > 1 else ""
-            raise UpdateError(f"it is {what}{more}", tensor=name if name.isprintable() else ascii(name), client=client)
+            raise UpdateError(f"it is {what}{more}", tensor=name, client=client)
 
 
-def check_counts(samples: object, loss: object, client: str = "") -> None:
+def check_counts(samples: object, loss: object, client: str = "", *, most_samples: int = MOST_SAMPLES) -> None:
     """Check a number of samples and a loss.
 
     Raises:
-        UpdateError: the samples are no whole number from 1 to `MOST_SAMPLES`, or the loss is not finite.
+        UpdateError: the samples are no whole number from 1 to `most_samples`, or the loss is none from `LEAST_LOSS` to `MOST_LOSS`.
     """
-    if not isinstance(samples, int) or isinstance(samples, bool) or not 1 <= samples <= MOST_SAMPLES:
-        raise UpdateError(f"{samples!r} samples; it has to be a whole number from 1 to {MOST_SAMPLES}", client=client)
-    if not isinstance(loss, float) or not isfinite(loss):
-        raise UpdateError(f"a loss of {loss!r}; it has to be a finite number", client=client)
+    if not isinstance(samples, int) or isinstance(samples, bool) or not 1 <= samples <= most_samples:
+        raise UpdateError(f"{samples!r} samples; it has to be a whole number from 1 to {most_samples}", client=client)
+    if not isinstance(loss, float) or not isfinite(loss) or not LEAST_LOSS <= loss <= MOST_LOSS:
+        raise UpdateError(f"a loss of {loss!r}; it has to be a number from 0 to {MOST_LOSS:g}", client=client)
 
 
 def drift(before: Mapping[str, NDArray[Any]], after: Mapping[str, NDArray[Any]]) -> float:
@@ -110,6 +138,11 @@ def drift(before: Mapping[str, NDArray[Any]], after: Mapping[str, NDArray[Any]])
     if size == 0:
         return float(moved > 0)
     return float(np.sqrt(moved / size))
+
+
+def seen(text: str, most: int = 100) -> str:
+    """A text of another's making as it may be printed: it moves no cursor, and has at most so many characters."""
+    return (text if text.isprintable() else ascii(text))[:most]
 
 
 def _type(value: object) -> str:

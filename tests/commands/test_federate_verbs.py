@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,17 @@ import pytest
 
 from afterwatch.__main__ import main
 from afterwatch.federate_plans import OF_KIND, plan_of
+from afterwatch.federate_serve import _begun_told, _served_told
 from afterwatch.workspace_files import make_workspace
+from flows.federation import Begun, Served
 from flows.flower_processes import FlowerProcessError, free_ports, one_at_a_time
 from flows.joining import parse_server, written
 from infra.errors import ConfigurationError
 from models.federation.plan import FederatedPlan
 from models.federation.receipts import receipt_of
 from models.federation.sites import check_plan
-from workspace.federation.folders import federation_folder
+from workspace.federation.folders import all_federations_folder, federation_folder
+from workspace.federation.memories import Memories
 from workspace.federation.receipt_files import append_receipt
 from workspace.opened import Workspace
 
@@ -83,6 +87,8 @@ def test_what_cannot_be_served_is_told_before_anything_starts(
     assert (code, "0 clients are admitted" in err) == (2, True)
     code, _, err = call(capsys, *serve, "--clients", 1, "--at-least", 2)
     assert (code, "--at-least 2" in err) == (2, True)
+    code, _, err = call(capsys, *serve, "--rounds", 200, "--local-epochs", 10)
+    assert (code, "are 2000, the most is 1000" in err) == (2, True), "no site would accept it"
     code, _, err = call(capsys, *serve, "--classes", "a,b")
     assert (code, "--classes says nothing of a federated autoencoder" in err) == (2, True)
     assert not (site / ".afterwatch" / "flower").exists()
@@ -103,6 +109,8 @@ def test_what_cannot_be_joined_is_told_before_anything_starts(
     call(capsys, "federate", "key", "--site", site)
     code, _, err = call(capsys, *join, "127.0.0.1:1", "--data", tmp_path, "--camera", "east")
     assert (code, "has no campaign, camera or region" in err) == (2, True)
+    code, _, err = call(capsys, *join, "127.0.0.1:1", "--data", tmp_path / "nowhere")
+    assert (code, "is no folder" in err) == (2, True)
     (site / "afterwatch.toml").write_text(
         (site / "afterwatch.toml").read_text(encoding="utf-8") + "\n[federation]\nwait_s = 0.1\n", encoding="utf-8"
     )
@@ -193,8 +201,22 @@ def test_receipts_and_status_are_read_back(site: Path, capsys: pytest.CaptureFix
     assert "no-footage" in call(capsys, "federate", "receipts", "--direction", "sent", "--site", site)[1]
     assert call(capsys, "federate", "receipts", "--direction", "away", "--site", site)[0] == 2
     assert call(capsys, "federate", "receipts", "other", "--site", site)[0] == 2
+    append_receipt(all_federations_folder(workspace), receipt)
     (status,) = json.loads(call(capsys, "federate", "status", "--site", site, "--json")[1])["federations"]
     assert (status["role"], status["last_round"]) == ("client", 2)
+    Memories(federation_folder(workspace, "hall"), plan.digest).keep(1, b"\x02\x00\x00\x00\x00\x00\x00\x00{}")
+    assert call(capsys, "federate", "forget", "hall", "--site", site)[0] == 0
+    assert [path.name for path in federation_folder(workspace, "hall").iterdir()] == ["receipts.jsonl"]
+    assert call(capsys, "federate", "forget", "hal", "--site", site)[0] == 2
+
+
+def test_who_has_a_model_at_the_end_and_who_has_none_is_told() -> None:
+    card = {"rounds": [1, 2], "best_round": 2}
+    told = _served_told(Served("autoencoder.hall", "abc", card, {"south": "late", "north": ""}))
+    assert "has: north; not: south: late" in told and "same command again" in told
+    begun = Begun("127.0.0.1:1", 3, ("north",))
+    assert "handed to the sites that come" in _begun_told(begun, 2, 10)
+    assert "going on with round 2" in _begun_told(replace(begun, first_round=2), 2, 10)
 
 
 def test_a_workspace_serves_or_joins_once_at_a_time(tmp_path: Path) -> None:

@@ -52,9 +52,9 @@ def test_receipts_for_people_say_what_crossed_and_what_was_said_instead(capsys: 
     assert tensors == 300 * 200 * 4 + 2 * 4 + 2 * 128
     assert f"sent: 3 messages of 2 rounds, 1 of them not used or refused; 2 tensors of {tensors / 1000:.1f} kB" in out
     assert "of 2 tensors (arrays/layer.bias, arrays/layer.weight) and 2 values" in out
-    assert "unfinished lines, whose messages never left: 4" in out
+    assert "unfinished lines, whose messages were not sent or were not looked at: 4" in out
     tell_receipts("yard", ReadReceipts(()), ())
-    assert "nothing else crossed" not in capsys.readouterr().out
+    assert "nothing else was in the messages" not in capsys.readouterr().out
 
 
 def test_receipts_for_programs_hold_every_hash_and_add_up() -> None:

@@ -78,6 +78,8 @@ def test_answers_skips_and_taking_back(call: Call, site: Workspace) -> None:
     answers = {label.use_case: label.relevant for label in labels_now(ledger)}
     assert answers == {first.use_case: True, second.use_case: False}
     assert [skip.span for skip in skips_now(ledger)] == [third.span]
+    refused = call("queue", "skip", first.queue_id, "--author", "ann")
+    assert (refused.code, refused.out) == (2, "") and f"afterwatch queue undo {first.queue_id}" in refused.err
     listed = call("queue", "list")
     assert first.queue_id not in listed.out and "3 of 4 judged or skipped" in listed.out
     assert call("queue", "undo", second.queue_id, "--json").json == {

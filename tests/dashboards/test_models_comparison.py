@@ -38,6 +38,14 @@ def kept(empty_site: Workspace, shown: Show) -> Workspace:
             "comparison": Comparison("v1", held, METRICS).to_card(),
             "drift": {"words": "scores of normal footage rose by 1.8 deviations"},
         },
+        "v4": {
+            "comparison": Comparison(
+                "v1",
+                HeldOut({f"{hour}.mp4": hour for hour in "abcdefg"}, 40, 12, chosen=9),
+                METRICS[:1],
+                thresholds={"": (0.25, 0.75)},
+            ).to_card()
+        },
         "v3": {"comparison": Comparison("v0", None, (), "nothing could be held out").to_card()},
     }
     for version, card in cards.items():
@@ -60,6 +68,15 @@ def test_a_candidate_stands_beside_the_version_in_service(kept: Workspace) -> No
     assert ":green-badge[in service]" in words(app) and "Beside v1" in words(app)
 
 
+def test_where_scores_chose_the_labels_it_is_said_and_nothing_is_called_better(kept: Workspace) -> None:
+    app = page(kind="retrieval", version="v4")
+    text = words(app).replace("\\", "")
+    assert "9 of the 40 held-out samples were labelled because" in text and "favours the candidate" in text
+    assert "0.2500 in service, 0.7500 of the candidate" in text
+    table = next(one.value for one in app.dataframe if "95 % of the difference" in one.value.columns)
+    assert table[""].tolist() == ["cannot be told: labels chosen by scores"]
+
+
 def test_where_nothing_was_compared_it_is_said(kept: Workspace) -> None:
     text = words(page(kind="retrieval", version="v3")).replace("\\", "")
     assert "nothing could be held out" in text and "v1 is in service now, not the one" in text
@@ -78,6 +95,7 @@ def test_an_autoencoder_is_put_into_service_and_none_is_retired(kept: Workspace)
         version = sha256(content).hexdigest()[:12]
         app = page(kind="autoencoder", version=version)
         assert ":blue-badge[candidate]" in words(app)
+        assert "embeds the footage anew" in words(app) and "reads its vectors" in words(app)
         assert not [one for one in app.button if one.label == "Retire"]
         press(app, "Put into service")
         assert ":green-badge[in service]" in words(app)

@@ -37,33 +37,31 @@ def test_keys_answer_and_a_key_pressed_twice_answers_once(asked: Workspace, addr
         page.goto(f"{address}/queue")
         page.evaluate("window.stays = true")
         page.get_by_text("0 of 6 done").wait_for()
-        look(page)
+        seen = look(page)
         page.keyboard.press("y")
         page.wait_for_timeout(150)  # a hand that presses twice
         page.keyboard.press("y")
         page.get_by_text("1 of 6 done: 1 yes, 0 no, 0 skipped").wait_for()
         page.get_by_role("heading", name="Is this fight?").wait_for()
-        look(page)
-        page.keyboard.press("n")
-        page.get_by_text("2 of 6 done: 1 yes, 1 no, 0 skipped").wait_for()
-        page.get_by_role("heading", name="Is this hatch open?").wait_for()
-        look(page)
+        seen = look(page, seen)
         page.keyboard.press("s")
-        page.get_by_text("3 of 6 done: 1 yes, 1 no, 1 skipped").wait_for()
-        page.get_by_role("heading", name="Is this unusual").wait_for()
-        look(page)
+        page.get_by_text("2 of 6 done: 1 yes, 0 no, 1 skipped").wait_for()
+        page.get_by_role("heading", name="Is this hatch open?").wait_for()
+        look(page, seen)
         page.keyboard.press("u")
         page.get_by_text("Taken back: skipped").wait_for()
-        page.wait_for_url(f"**item={items(asked)[2].queue_id}**")
+        page.wait_for_url(f"**item={items(asked)[1].queue_id}**")
         assert page.evaluate("window.stays"), "the page was loaded again"
         browser.close()
-    assert [label.relevant for label in labels_now(asked.ledger)].count(True) == 1
-    assert len(labels_now(asked.ledger)) == 2
+    assert [label.relevant for label in labels_now(asked.ledger)] == [True]
     assert skips_now(asked.ledger) == ()
 
 
-def look(page: Any) -> None:
-    """Until all of a snippet is on the page, and as long as it has to be there before it can be answered."""
+def look(page: Any, seen: str = "") -> str:
+    """Until all of a snippet is on the page, after the video `seen`, and as long as it has to be there before it can be
+    answered; returns the address of its video."""
+    video = "document.querySelector('video')"
+    page.wait_for_function(f"seen => {video}?.videoWidth === 320 && {video}.currentSrc !== seen", arg=seen)
     page.wait_for_selector("[data-test-script-state=notRunning]", state="attached")
-    page.wait_for_function("document.querySelector('video')?.videoWidth === 320")
     page.wait_for_timeout(1000 * GLANCE_S + 300)
+    return str(page.evaluate(f"{video}.currentSrc"))

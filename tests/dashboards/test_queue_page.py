@@ -160,6 +160,16 @@ def test_a_second_press_never_answers_for_what_nobody_has_seen(
     assert len(said(asked)) == 2
 
 
+def test_each_button_has_its_key(asked: Workspace) -> None:
+    keys = {button.label: button.proto.shortcut.upper() for button in page().button if button.proto.shortcut}
+    assert keys == {"Yes": "Y", "No": "N", "Skip": "S", "Take back": "U"}
+
+
+def test_new_ground_is_told_of_the_days_that_the_choice_looks_at(asked: Workspace) -> None:
+    _, diverse, *_ = items(asked)
+    assert "all that was judged for this head in the newest days" in words(page(item=diverse.queue_id))
+
+
 def test_take_back_asks_the_last_one_again_as_often_as_one_likes(asked: Workspace) -> None:
     first, second, *_ = items(asked)
     app = page()

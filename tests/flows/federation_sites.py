@@ -1,18 +1,19 @@
 """Two sites and a server in folders of their own that the others cannot read, and what stands between them on the network.
 
-Run as a module, this is a process of the test: the server with a bundle full of code, or a site whose update is not finite in
-one round. Both are the installed command otherwise.
+The processes of the test are the installed command, but for a server with a bundle full of code and a site whose update is not
+finite in one round.
 """
 
+import ctypes
+import multiprocessing
 import os
 import re
-import shutil
+import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,14 @@ import numpy as np
 
 from afterwatch.__main__ import main
 from afterwatch.workspace_files import make_workspace
+from flows.flower_processes import PR_SET_PDEATHSIG
 
 NOBODY = 61_000
 """Owner and group of the first folder; processes of the test are root without any capability, so they are refused by mode."""
+PR_CAPBSET_DROP, CAPABILITIES_VERSION = 24, 0x20080522
+"""Of linux/prctl.h and linux/capability.h."""
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.flows.federation_sites", "flows.federation", "flows.joining"])
 SIZE_PX, PICTURES = (192, 256), 40
 PLAN = (
     *(
@@ -33,7 +39,7 @@ PLAN = (
         "--name",
         "hall",
         "--rounds",
-        "4",
+        "3",
         "--local-epochs",
         "1",
         "--clients",
@@ -49,7 +55,7 @@ PLAN = (
         "--size",
         "48",
         "--cuboids",
-        "8",
+        "4",
         "--batch",
         "4",
         "--strides",
@@ -61,7 +67,7 @@ TABLE = "\n[federation]\nleast_samples = 2\nround_s = {round_s}\nwait_s = 240\n"
 
 def have_walls() -> bool:
     """Whether processes can be kept out of one another's folders here."""
-    return os.geteuid() == 0 and shutil.which("setpriv") is not None
+    return sys.platform == "linux" and os.geteuid() == 0
 
 
 def make_site(root: Path, number: int, round_s: int) -> Path:
@@ -89,28 +95,48 @@ def draw_footage(folder: Path, seed: int) -> None:
             cv2.imwrite(str(folder / f"clip{clip}" / f"{at:03}.png"), picture)
 
 
-def walled(number: int, *command: object) -> list[str]:
-    """A command of whom only the folder of that number is open to."""
-    walls = ["setpriv", f"--groups={NOBODY + number}", "--bounding-set=-all", "--inh-caps=-all"]
-    return [*walls, sys.executable, *map(str, command)]
+def build_walls(number: int) -> None:
+    """Leave this process, and those that it starts, no way into any folder but that of the number."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    os.setgroups([NOBODY + number])
+    for capability in range(int(Path("/proc/sys/kernel/cap_last_cap").read_text()) + 1):
+        if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "a capability cannot be given up")
+    header, none = (ctypes.c_uint32 * 2)(CAPABILITIES_VERSION, 0), (ctypes.c_uint32 * 6)()
+    if libc.capset(header, none):
+        raise OSError(ctypes.get_errno(), "the capabilities cannot be given up")
+
+
+def can_read(number: int, path: Path) -> bool:
+    """Whether a process behind these walls can read a file."""
+    process = FORKS.Process(target=_read, args=(number, path))
+    process.start()
+    process.join()
+    return process.exitcode == 0
+
+
+def _read(number: int, path: Path) -> None:
+    build_walls(number)
+    try:
+        path.read_bytes()
+    except PermissionError:
+        sys.exit(1)
 
 
 class Running:
-    """A process of the test and what it says."""
+    """A process of the test and what it says; a fork of one that has imported everything, which costs far less than a new one.
 
-    def __init__(self, number: int, log: Path, *command: object) -> None:
+    Args:
+        number: of the folder that is open to it.
+        log: where it writes.
+        target: what it does, with the arguments.
+    """
+
+    def __init__(self, number: int, log: Path, target: Callable[..., None], *arguments: object) -> None:
         self.log = log
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                walled(number, *command),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=environment,
-                cwd=Path(__file__).resolve().parents[2],
-            )
+        log.touch()
+        self.process = FORKS.Process(target=_run, args=(number, log, target, arguments))
+        self.process.start()
 
     @property
     def said(self) -> str:
@@ -120,18 +146,30 @@ class Running:
         """Wait until it has said something."""
         until = time.monotonic() + within_s
         while re.search(words, self.said) is None:
-            assert self.process.poll() is None, f"it ended before it said {words!r}:\n{self.said}"
+            assert self.process.is_alive(), f"it ended before it said {words!r}:\n{self.said}"
             assert time.monotonic() < until, f"it did not say {words!r} within {within_s} s:\n{self.said}"
-            time.sleep(0.02)
+            time.sleep(0.05)
 
     def kill(self) -> None:
         """As by a power cut."""
         self.process.kill()
-        self.process.wait()
+        self.process.join()
 
-    def end(self, within_s: float = 240) -> int:
+    def end(self, within_s: float = 240) -> int | None:
         """Its exit code."""
-        return self.process.wait(within_s)
+        self.process.join(within_s)
+        return self.process.exitcode
+
+
+def _run(number: int, log: Path, target: Callable[..., None], arguments: Sequence[object]) -> None:
+    os.setsid()
+    opened = os.open(log, os.O_WRONLY | os.O_APPEND)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(opened, stream.fileno())
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # they are files here
+    build_walls(number)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # a test that is killed leaves nothing behind
+    target(*arguments)
 
 
 class Counter:
@@ -186,9 +224,9 @@ def counted(to_port: int) -> Iterator[Counter]:
         counter.close()
 
 
-def leftovers(root: Path) -> list[str]:
-    """Command lines of processes that still have to do with a folder."""
-    found = []
+def left_of(root: Path) -> dict[int, str]:
+    """Command lines of processes that have to do with a folder, by their number."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
@@ -196,17 +234,28 @@ def leftovers(root: Path) -> list[str]:
             except OSError:
                 continue
             if str(root) in line:
-                found.append(line)
+                found[int(entry.name)] = line
     return found
 
 
-def _serve_with_code(trace: Path, arguments: Sequence[str]) -> None:
+def memory_limit(process: int) -> int:
+    """Bytes that a process may use."""
+    (line,) = re.findall(r"^Max data size +(\d+)", Path(f"/proc/{process}/limits").read_text(), re.MULTILINE)
+    return int(line)
+
+
+def serve_with_code(trace: Path, arguments: Sequence[str]) -> None:
     """Serve, with a bundle whose every module would leave a trace."""
     from flows import superlink
 
     code = f"open({str(trace)!r}, 'a').write('ran')\n".encode()
     superlink.BUNDLE = superlink.BUNDLE | {"installed.py": code, "sitecustomize.py": code, "flwr.py": code}
     main(["federate", "serve", *arguments])
+
+
+def join(arguments: Sequence[str]) -> None:
+    """Join as anybody does."""
+    main(["federate", "join", *arguments])
 
 
 def poison(site: Any, bad_round: int) -> Any:
@@ -224,7 +273,8 @@ def poison(site: Any, bad_round: int) -> Any:
     return site
 
 
-def _join_poisoned(bad_round: int, arguments: Sequence[str]) -> None:
+def join_poisoned(bad_round: int, arguments: Sequence[str]) -> None:
+    """Join with a training that goes wrong in one round."""
     from workspace.federation import client_app
 
     app: Any = client_app
@@ -236,11 +286,4 @@ def _join_poisoned(bad_round: int, arguments: Sequence[str]) -> None:
         return found
 
     app.site_material = gathered
-    main(["federate", "join", *arguments])
-
-
-if __name__ == "__main__":
-    if sys.argv[1] == "serve":
-        _serve_with_code(Path(sys.argv[2]), sys.argv[3:])
-    else:
-        _join_poisoned(int(sys.argv[2]), sys.argv[3:])
+    join(arguments)

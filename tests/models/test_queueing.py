@@ -245,6 +245,29 @@ def test_every_head_and_each_of_its_cameras_gets_its_share(doubts: Any, budget: 
                     assert share[other] <= share[name] + 1, f"{other} has more than {name}, which could have had more"
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.dictionaries(owners, st.booleans(), min_size=1), st.integers(1, 6), st.integers(0, 99), st.randoms())
+def test_nobody_who_has_a_question_goes_unasked_for_long(there: Any, budget: int, begin: int, random: Any) -> None:
+    heads = {owner.head for owner in there}
+    cameras = max(len({owner.camera for owner in there if owner.head == head}) for head in heads)
+    regions = max(Counter((owner.head, owner.camera) for owner in there).values())
+    asked: set[Owner] = set()
+    for turn in range(math.ceil(len(heads) * cameras * regions / budget)):
+        doubts = {
+            owner: [random.choice([0.1, 5.0, NONE]) for _ in range(random.randint(int(always), 3))]
+            for owner, always in there.items()
+        }
+        asked |= {owner for owner, _ in deal(doubts, budget, begin + turn)}
+    assert asked >= {owner for owner, always in there.items() if always}
+
+
+def test_with_more_cameras_than_the_budget_each_is_asked_as_often_as_any_other() -> None:
+    doubts = {Owner("novelty", f"c{number:02}", "frame"): [float(number)] * 20 for number in range(30)}
+    doubts[Owner("novelty", "new", "frame")] = [NONE] * 20
+    asked = Counter(owner.camera for turn in range(31) for owner, _ in deal(doubts, 20, 700 + turn))
+    assert set(asked.values()) == {20} and len(asked) == 31
+
+
 def test_of_those_whose_turn_it_is_the_most_doubtful_comes_first() -> None:
     doubts = {
         Owner("fight", "yard", "frame"): [0.5],

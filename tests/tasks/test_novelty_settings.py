@@ -73,6 +73,23 @@ def test_a_trained_projection_is_found_by_name_and_its_version_is_in_the_keys(tm
     assert all(key != before[name] for name, key in step_keys(site).items() if name[1] in ("fit", "score"))
 
 
+def test_of_a_name_alone_no_candidate_is_taken_and_of_a_version_any(tmp_path: Path) -> None:
+    """Other sites had a part in a candidate: a person says that it is to be used."""
+    site = Staged(tmp_path / "site", {"projection": "street"})
+    keep_projection(site, "a", "2026-03-01T00:00:00+00:00")
+    keep_projection(site, "b", "2026-03-02T00:00:00+00:00", candidate=True)
+    found = find_projection(site.workspace)
+    assert found is not None and found.version == "a"
+    named = Staged(tmp_path / "named", {"projection": "street/b"})
+    keep_projection(named, "b", "2026-03-02T00:00:00+00:00", candidate=True)
+    found = find_projection(named.workspace)
+    assert found is not None and found.version == "b"
+    only = Staged(tmp_path / "only", {"projection": "street"})
+    keep_projection(only, "b", "", candidate=True)
+    with pytest.raises(ConfigurationError, match=r'as a candidate only \(b\).*projection = "street/b"'):
+        find_projection(only.workspace)
+
+
 def test_a_projection_that_is_not_there_or_of_another_space_is_refused_before_anything_runs(tmp_path: Path) -> None:
     site = Staged(tmp_path / "site", {"projection": "street/c"})
     with pytest.raises(UnknownNameError, match='unknown projection "street"'):

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import pytest
 from lake.catalogue import connect, select
 from lake.keys import Place
 from lake.labels import UseCase, labels_now, say_labels
-from lake.ledger import Ledger
+from lake.ledger import Ledger, RunRow
 from lake.promotions import retire
 from tasks.forecast import forecast, idle_night
 from tasks.heads import KIND
@@ -171,11 +171,37 @@ def test_an_alarm_asks_in_logits_and_by_the_vectors_of_its_windows(copied: Works
     assert queue_now(switched_off) == ()
 
 
+def test_after_a_promotion_only_the_days_that_are_scored_anew_are_asked_about(copied: Workspace) -> None:
+    told = {"queue": {"heads": ["busy"]}}
+    serve(copied, EAST)
+    run(configure(copied.site.root, told))
+    assert {item.day for item in queue_now(Workspace(copied.site.root))} == {MONDAY, TUESDAY}
+    serve(Workspace(copied.site.root), EAST, version="v2")
+    night = run(Workspace(copied.site.root), Selection(camera=EAST, day=MONDAY))
+    items = queue_now(Workspace(copied.site.root))
+    assert {(item.day, item.version) for item in items} == {(MONDAY, "v2")}
+    (receipt,) = queued(night)
+    assert f"on {TUESDAY}: scored by version v1" in receipt.message
+
+
+def test_with_a_budget_below_their_number_all_are_asked_in_turn(copied: Workspace) -> None:
+    asked = []
+    for days in range(4):
+        begin = datetime(2026, 2, 1 + days, tzinfo=UTC)
+        earlier = RunRow("run", "queue", "demo", "", begin.date(), "", "key", "skipped", begin, begin)
+        copied.ledger.record([earlier])
+        idle(configure(copied.site.root, {"queue": {"budget": 1}}))
+        asked += [(item.camera, item.region) for item in queue_now(Workspace(copied.site.root))]
+    assert Counter(asked) == {(NORTH, "frame"): 2, (EAST, "frame"): 1, (EAST, "hatch"): 1}
+
+
 def test_only_the_heads_that_are_named_ask(copied: Workspace) -> None:
-    for named, expected in ((["novelty"], {"novelty"}), (["busy"], {"busy"})):
-        served = configure(serve(copied, EAST).site.root, {"queue": {"heads": named}})
-        run(served)
-        assert {item.head for item in queue_now(served)} == expected
+    serve(copied, EAST)
+    run(configure(copied.site.root, {"queue": {"heads": ["novelty"]}}))
+    assert {item.head for item in queue_now(Workspace(copied.site.root))} == {"novelty"}
+    named = configure(copied.site.root, {"queue": {"heads": ["busy"]}})
+    idle(named)
+    assert {item.head for item in queue_now(named)} == {"busy"}
 
 
 def test_a_budget_of_0_makes_nothing_and_ends_what_was_asked(copied: Workspace) -> None:

@@ -1,7 +1,7 @@
 """Models in service trained anew on what was said since: candidates, what they are compared on, and the way into the night."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,10 +25,12 @@ from tests.tasks.alarmed import LIVELY, MOTION, motion_inputs, switch_on
 from tests.tasks.heads import relevant_of, vectors_of
 from tests.tasks.nights import EAST, NORTH, configure, run
 from workspace.classifier_fitting import fit_samples, keep_classifier
+from workspace.classifiers import find_classifier
 from workspace.comparisons import compare_scores
 from workspace.known_recordings import KnownRecording, KnownRecordings
 from workspace.labelled_windows import CONTENT, LakeWindows, labelled_spans
 from workspace.opened import Workspace
+from workspace.refit_classifiers import thresholds_of
 from workspace.refitting import Refitted, Subject
 from workspace.search import open_matrices
 from workspace.serving import model_named, put_into_service
@@ -173,6 +175,45 @@ def test_too_little_is_left_and_the_same_again_is_not_trained_again(taught: tupl
     ]
 
 
+def test_labels_said_since_on_held_out_recordings_renew_the_comparison(taught: tuple[Workspace, str]) -> None:
+    """They change nothing that is trained on, so the candidate is the same; its card tells what is held out now."""
+    workspace, _ = taught
+    newer = recordings_of(workspace)[2:]
+    labels = truth_of(workspace, BUSY, newer)
+    say_labels(workspace.ledger, labels)
+    made = only(workspace, "retrieval")
+    assert made.comparison is not None
+    held = made.comparison["left_out"]
+    other = [replace(one, relevant=not one.relevant) for one in labels if one.recording_id in held]
+    say_labels(workspace.ledger, [replace(one, said_at=datetime.now(UTC)) for one in other])
+    again = only(workspace, "retrieval")
+    assert (again.outcome, again.version) == ("waiting", made.version), again.message
+    assert "compared anew" in again.message and again.comparison is not None
+    now, before = again.comparison["held_out"], made.comparison["held_out"]
+    assert now["samples"] == before["samples"] and now["positives"] == before["samples"] - before["positives"]
+    assert workspace.registry.card(RETRIEVAL, BUSY.head_name, made.version)["comparison"] == again.comparison
+    assert "unchanged" in only(workspace, "retrieval").message
+
+
+def test_labels_are_not_spread_over_what_is_held_out(taught: tuple[Workspace, str]) -> None:
+    """With spreading, vectors of the held-out recordings would decide the head."""
+    workspace, _ = taught
+    recordings = recordings_of(workspace)
+    held = recordings[-1].recording_id
+    labels = [one for one in truth_of(workspace, BUSY, recordings[:-1]) if one.from_us % 3_000_000 == 0]
+    samples = samples_of(workspace)
+    marks = mark(samples, labels)
+    assert 0 < marks.relevant.sum() < len(marks.relevant)
+    owners = np.array(samples.block.rows["recording_id"].to_pylist())
+    vectors = np.asarray(samples.block.vectors).copy()
+    vectors[owners == held] = vectors[marks.rows[0]]
+    other = replace(samples, block=replace(samples.block, vectors=vectors))
+    settings = RetrievalSettings(propagate=True)
+    told = [train([(one, marks)], settings, apart=[held]).fitted.head.to_arrays() for one in (samples, other)]
+    for name, value in told[0].items():
+        assert np.array_equal(value, told[1][name]), name
+
+
 def test_where_all_that_is_new_is_of_one_recording_nothing_is_compared(taught: tuple[Workspace, str]) -> None:
     workspace, version = taught
     newest = next(
@@ -275,6 +316,11 @@ def test_verdicts_teach_a_classifier_without_its_folder(watching: tuple[Workspac
     sources = [one for one in card["clip_sources"] if one.startswith(CONTENT)]
     assert len(set(sources)) == len({one.recording_id for one in learnt}), "a recording is one source"
     assert [one["name"] for one in result.comparison["metrics"]] == ["auc", "average_precision", "recall", "precision"]
+    assert result.comparison["held_out"]["chosen"] > 0, "the alarms of the night are what its scores chose"
+    assert result.comparison["thresholds"][""][1] == pytest.approx(card["thresholds"][LIVELY]["threshold"], abs=1e-4)
+    fixed = switch_on(workspace, {"cameras": [EAST], "threshold": 0.4}, **LAVISH)
+    assert thresholds_of(fixed, find_classifier(fixed, LIVELY, version), card, LIVELY) == (0.4, 0.4), "of the settings"
+    workspace = switch_on(workspace, {"cameras": [EAST]}, **LAVISH)
 
     # A second refit of the promoted candidate: labels are taken as they stand now, none twice.
     put_into_service(workspace, model_named(workspace, LIVELY), result.version, "ada")

@@ -54,13 +54,12 @@ def put_queue(workspace: Workspace, questions: Sequence[dict[str, Any]], day: da
 def queued_site(folder: Path) -> Workspace:
     """The site of two cameras; its last night asks four things of three heads."""
     workspace = labelled_site(folder)
-    retrieval = {"head": "opening", "kind": "retrieval", "region": "hatch"}
     put_queue(
         workspace,
         [
             question(4),
             question(10, head="fight", kind="alarm", score=0.4, threshold=0.5, distance=-0.4),
-            question(20, **retrieval, score=0.1, threshold=0.0, distance=0.1),
+            question(20, head="opening", kind="retrieval", region="hatch", score=0.1, threshold=0.0, distance=0.1),
             question(30, reason="diverse", threshold=None, distance=None),
         ],
     )

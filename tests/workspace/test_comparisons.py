@@ -6,17 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from scipy.stats import ttest_rel
 from sklearn import metrics as reference
 
 from workspace.comparisons import (
     LEVEL,
     Comparison,
     HeldOut,
+    MetricPair,
     Pairs,
     Weights,
+    chosen_words,
     compare_errors,
     compare_scores,
     paired,
+    verdict,
 )
 
 NAMES = ["auc", "average_precision", "recall", "precision"]
@@ -67,16 +71,14 @@ def test_what_is_hard_in_a_recording_is_so_for_both() -> None:
     assert found.current == pytest.approx(errors.mean())
 
 
-def test_the_interval_is_the_percentile_one_over_recordings() -> None:
+def test_the_interval_of_a_mean_is_students_over_recordings() -> None:
     random = np.random.default_rng(2)
-    of = np.repeat(np.arange(4), 25)
-    errors = random.normal(10, 1, (2, 100)) + np.array([0, 1, 2, 3])[of]
+    of = np.repeat(np.arange(20), 5)
+    errors = random.normal(10, 1, (2, 100)) + np.arange(20)[of]
     (found,) = compare_errors((errors[0], errors[1]), of)
-    drawn = np.random.default_rng(3).integers(0, 4, (20_000, 4))
-    means = np.array([[side[of == number].mean() for number in range(4)] for side in errors])
-    differences = (means[1] - means[0])[drawn].mean(axis=1)
-    tail = (1 - LEVEL) / 2
-    assert [found.low, found.high] == pytest.approx(np.quantile(differences, [tail, 1 - tail]).tolist(), abs=0.05)
+    means = np.array([np.bincount(of, side) / 5 for side in errors])
+    expected = ttest_rel(means[1], means[0]).confidence_interval(LEVEL)
+    assert [found.low, found.high] == pytest.approx([expected.low, expected.high], abs=0.05)
 
 
 def test_of_one_recording_there_is_no_interval() -> None:
@@ -99,18 +101,61 @@ def test_where_all_are_of_one_kind_only_recall_is_defined() -> None:
 
 
 def test_no_resample_lacks_a_kind_of_recording() -> None:
-    """One recording shows what is looked for, three show none of it: AUC is defined in all resamples."""
-    truth = np.array([True, False, False, False])
+    """Three recordings show what is looked for, three show none of it: AUC is defined in all resamples."""
+    truth = np.arange(6) < 3
     seen: list[int] = []
 
     def statistic(weights: Weights) -> Pairs:
-        seen.append(int(weights[0]))
+        seen.append(int(weights[:3].sum()))
         return {"x": (0.0, 0.0)}
 
-    paired(statistic, [2, 1, 1, 1])
-    assert set(seen) == {1}
-    found = compare_scores(truth, (np.array([3.0, 1, 2, 0]), np.array([0.0, 1, 2, 3])), (0, 0), np.arange(4))
+    paired(statistic, truth.tolist())
+    assert set(seen) == {3}
+    best = np.array([3.0, 4, 5, 0, 1, 2])
+    found = compare_scores(truth, (best, -best), (0, 0), np.arange(6))
     assert (found[0].current, found[0].candidate, found[0].low, found[0].high) == (1.0, 0.0, -1.0, -1.0)
+
+
+@pytest.mark.parametrize(
+    "shows", [[1], [1, 0], [1, 0, 1, 0], [1, 1, 1, 1, 0], [1, 1, 0, 0, 0], [1, 1, 0, 0, 0, 0, 0, 0]], ids=str
+)
+def test_of_too_few_recordings_of_a_kind_nothing_is_called_better(shows: list[int]) -> None:
+    """One that stands alone in its stratum would be in every resample: the interval would have no width."""
+    truth = np.array(shows, np.bool_)
+    scores = np.arange(len(shows), dtype=float)
+    for metric in compare_scores(truth, (scores, truth.astype(float)), (0.5, 0.5), np.arange(len(shows))):
+        assert math.isnan(metric.low) and math.isnan(metric.high)
+        held = HeldOut({str(one): str(one) for one in range(len(shows))}, len(shows), sum(shows))
+        assert verdict(metric.to_card(), Comparison("v", held, ()).to_card()) == "too few recordings to tell"
+
+
+def test_of_two_equally_good_versions_few_are_called_better_or_worse() -> None:
+    """What is hard differs by recording and version. Percentiles as they are would speak of one in six of five recordings."""
+    random, clear, trials = np.random.default_rng(5), 0, 60
+    of = np.repeat(np.arange(5), 4)
+    for _ in range(trials):
+        errors = random.normal(0, 0.2, (2, len(of))) + random.normal(0, 1, (2, 5))[:, of]
+        (found,) = compare_errors((errors[0], errors[1]), of)
+        clear += found.low > 0 or found.high < 0
+    assert clear <= 0.1 * trials
+
+
+def test_what_the_current_scores_chose_is_never_called_better() -> None:
+    """Labels lie where it errs then; that the candidate is worse all the same does count."""
+    better, worse = MetricPair("auc", 0.5, 0.9, 0.1, 0.6), MetricPair("auc", 0.9, 0.5, -0.6, -0.1)
+    recordings = {f"{one}.mp4": str(one) for one in range(6)}
+    by_lot = Comparison("v", HeldOut(recordings, 20, 9), (better,)).to_card()
+    asked = Comparison("v", HeldOut(recordings, 20, 9, chosen=7), (better,)).to_card()
+    assert verdict(better.to_card(), by_lot) == "better" and chosen_words(by_lot) == ""
+    assert "cannot be told" in verdict(better.to_card(), asked)
+    assert verdict(worse.to_card(), asked) == verdict(worse.to_card(), by_lot) == "worse"
+    assert "7 of the 20 held-out samples" in chosen_words(asked) and "favours the candidate" in chosen_words(asked)
+
+
+def test_an_older_card_of_few_recordings_is_not_believed() -> None:
+    """Cards of before have intervals of width 0 on two recordings."""
+    metric = MetricPair("auc", 0.5, 0.9, 0.4, 0.4).to_card()
+    assert verdict(metric, {"held_out": {"recordings": ["a", "b"]}}) == "too few recordings to tell"
 
 
 def test_a_class_stands_before_the_names() -> None:
@@ -127,5 +172,6 @@ def test_a_card_tells_recordings_by_path_and_content() -> None:
         "recording_ids": ["1", "2"],
         "samples": 5,
         "positives": 2,
+        "chosen": 0,
     }
     assert Comparison("v1", None, (), "why").to_card()["held_out"] is None

@@ -9,13 +9,14 @@ import pytest
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 
 from afterwatch.workspace_files import make_workspace
-from infra.errors import FootageError
-from models.federation.base import WORDS, Evaluation, LocalUpdate, SiteError, Tensors
+from infra.errors import ConfigurationError, FootageError, LakeError
+from models.federation.base import Evaluation, LocalUpdate, SiteError, Tensors
 from models.federation.messages import EVALUATE, TRAIN, arrays_of, read_train_reply, request
 from models.federation.plan import FederatedPlan, TensorSpec
 from workspace.federation import client_app
-from workspace.federation.client_app import Answered, Participant
-from workspace.federation.folders import federation_folder
+from workspace.federation.client_app import Answered, NoReplyError, Participant, check_material
+from workspace.federation.folders import all_federations_folder, federation_folder
+from workspace.federation.handing_out import FINISH
 from workspace.federation.material import Material
 from workspace.federation.memories import Memories
 from workspace.federation.receipt_files import read_receipts
@@ -54,6 +55,7 @@ class Site:
         self.kept: list[Tensors] = []
         monkeypatch.setattr(client_app, "site_material", lambda *given, **named: SimpleNamespace(site=self.training))
         monkeypatch.setattr(client_app, "keep_model", self._keep)
+        monkeypatch.setattr(client_app, "check_allowed", lambda *given: None)
         self.participant = Participant(self.workspace, Material(), "somebody", self.told.append)
 
     def _keep(self, _workspace: Workspace, _plan: FederatedPlan, _found: Any, shared: Tensors, *, author: str) -> Any:
@@ -93,25 +95,24 @@ def test_a_round_goes_from_memory_to_memory_with_receipts(site: Site) -> None:
     assert [(one.samples, one.loss, one.word) for one in site.told] == [(5, 0.5, "")] * 3
 
 
-def test_after_the_last_round_the_model_is_kept(site: Site) -> None:
-    site.answer(EVALUATE, 1)
-    assert site.kept == [] and not site.told[0].is_last
-    reply = site.answer(EVALUATE, 2)
-    assert not reply.has_error() and site.told[1].is_last
-    assert site.told[1].kept == "autoencoder hasan.hall somebody"
+def test_at_the_end_the_model_is_kept_of_what_is_handed_out_then(site: Site) -> None:
+    for number in (1, 2):
+        site.answer(EVALUATE, number)
+    assert site.kept == [] and not any(one.is_last for one in site.told)
+    reply = site.answer(FINISH, 1)
+    assert not reply.has_error() and site.told[2].is_last
+    assert site.told[2].kept == "autoencoder hasan.hall somebody"
     np.testing.assert_array_equal(site.kept[0]["weight"], SHARED["weight"])
+    assert site.receipts[-1] == (1, EVALUATE, "sent", "")
 
 
-def test_the_server_gets_its_numbers_where_the_model_cannot_be_kept(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_server_is_told_where_the_model_cannot_be_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*given: Any, **named: Any) -> None:
         raise OSError(28, "No space left on device", SECRET)
 
     monkeypatch.setattr(client_app, "keep_model", fails)
-    reply = site.answer(EVALUATE, 2)
-    assert not reply.has_error()
-    assert "could not be kept" in site.told[0].why and SECRET in site.told[0].why
+    assert word_of(site.answer(FINISH, 2)) == "failed"
+    assert site.told[0].is_last and SECRET in site.told[0].why
 
 
 @pytest.mark.parametrize("stage", [TRAIN, EVALUATE])
@@ -139,36 +140,67 @@ def test_an_error_crosses_as_a_word(
     assert site.receipts[-1] == (1, stage, "sent", word)
 
 
-def test_what_is_no_request_is_not_allowed(site: Site) -> None:
+def test_what_is_no_request_is_not_answered(site: Site) -> None:
     full = request(PLAN, 1, arrays_of(SHARED))
     more = RecordDict({**full, "more": ConfigRecord({"code": "print()"})})
     for content in (RecordDict(), more):
-        assert word_of(site.answer(TRAIN, content=content)) == "not-allowed"
-    assert site.receipts == []
+        with pytest.raises(NoReplyError, match="not answered"):
+            site.answer(TRAIN, content=content)
+    assert site.receipts == [] and site.told == []
 
 
-@pytest.mark.parametrize("stage", ["query", "train.other"])
-def test_another_kind_of_message_is_answered_with_a_word(site: Site, stage: str) -> None:
+@pytest.mark.parametrize("stage", ["query", "train.other", "evaluate.other"])
+def test_another_kind_of_message_is_not_answered(site: Site, stage: str) -> None:
     message = Message(request(PLAN, 1, arrays_of(SHARED)), 1, "train")
     message.metadata.__dict__["_message_type"] = stage
-    reply = site.participant.answer(message, Context(1, 1, {}, RecordDict(), {}))
-    assert word_of(reply) in WORDS
+    with pytest.raises(NoReplyError, match="not answered"):
+        site.participant.answer(message, Context(1, 1, {}, RecordDict(), {}))
 
 
-def test_nothing_leaves_where_its_receipt_cannot_be_written(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    written: list[Any] = []
+def test_a_plan_that_is_not_allowed_makes_no_folder(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*given: Any) -> None:
+        raise SiteError("not-allowed", SECRET)
 
+    monkeypatch.setattr(client_app, "check_allowed", refuses)
+    assert word_of(site.answer(TRAIN, 2)) == "not-allowed"
+    assert (site.told[0].round_number, site.told[0].why) == (2, SECRET)
+    assert not federation_folder(site.workspace, "hall").exists()
+    found = read_receipts(all_federations_folder(site.workspace)).receipts
+    assert [(one.direction, one.refused) for one in found] == [("received", ""), ("sent", "not-allowed")]
+
+
+@pytest.mark.parametrize("failing", ["sent", "received"])
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_nothing_leaves_where_its_receipt_cannot_be_written(
+    site: Site, monkeypatch: pytest.MonkeyPatch, failing: str, is_refused: bool
+) -> None:
     def append(_folder: Path, receipt: Any) -> None:
-        if receipt.direction == "sent":
-            raise OSError(28, "No space left on device")
-        written.append(receipt)
+        if receipt.direction == failing:
+            raise LakeError("No space left on device")
 
     monkeypatch.setattr(client_app, "append_receipt", append)
-    reply = site.answer(TRAIN)
-    assert word_of(reply) == "failed" and not reply.has_content()
+    if is_refused:
+        monkeypatch.setattr(client_app, "site_material", lambda *given: (_ for _ in ()).throw(ValueError(SECRET)))
+    with pytest.raises(NoReplyError, match="No space left"):
+        site.answer(TRAIN)
+    assert site.told == []
 
 
 def test_a_memory_is_kept_before_its_update_leaves(site: Site) -> None:
     site.answer(TRAIN, 1)
     folder = federation_folder(site.workspace, "hall")
     assert Memories(folder, PLAN.digest).before(2) == MEMORY
+
+
+@pytest.mark.parametrize(
+    ("material", "words"),
+    [
+        (Material(Path("/nowhere/at/all")), "is no folder"),
+        (Material(camera="esat"), "camera"),
+        (Material(campaign="sumer"), "campaign"),
+    ],
+)
+def test_mistyped_material_is_told(site: Site, material: Material, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        check_material(site.workspace, material)
+    check_material(site.workspace, Material())

@@ -5,7 +5,9 @@ import socket
 import ssl
 import stat
 import threading
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -16,8 +18,9 @@ from hypothesis import strategies as st
 from afterwatch.workspace_files import make_workspace
 from infra.errors import ConfigurationError, UnknownNameError
 from infra.site import Site
-from workspace.federation import keys
+from workspace.federation import admitted, keys
 from workspace.federation.admitted import admit, clients, expel, known_keys
+from workspace.federation.private_files import write_private
 
 
 @pytest.fixture
@@ -113,6 +116,85 @@ def test_a_certificate_that_cannot_be_used_is_told(site: Site, tmp_path: Path, m
     monkeypatch.setattr(keys, "SERVER_DAYS", 0)
     with pytest.raises(ConfigurationError, match="ended on"):
         keys.make_certificate(site, [])
+
+
+def test_a_certificate_and_a_key_that_do_not_belong_together_are_told(site: Site) -> None:
+    """One file of two restored, or a crash between the two."""
+    made = keys.make_certificate(site, [])
+    older, authority_key = made.key.read_bytes(), made.authority.with_suffix(".key").read_bytes()
+    keys.make_certificate(site, [])
+    made.key.write_bytes(older)
+    with pytest.raises(ConfigurationError, match=r"server\.key is not the key of .*server\.pem.*makes one"):
+        keys.server_certificate(site)
+    assert keys.make_certificate(site, []).key.read_bytes() != older, "made anew, it fits again"
+    made.key.write_bytes(b"nothing")
+    with pytest.raises(ConfigurationError, match=r"or server\.key no key"):
+        keys.server_certificate(site)
+    made.authority.with_suffix(".key").write_bytes(keys.make_certificate(site, []).key.read_bytes())
+    with pytest.raises(ConfigurationError, match=r"authority\.key is not the key of"):
+        keys.make_certificate(site, [])
+    made.authority.with_suffix(".key").write_bytes(authority_key)
+    keys.make_certificate(site, [])
+
+
+def test_no_certificate_outlives_its_authority(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "AUTHORITY_YEARS", 1)
+    made = keys.make_certificate(site, [])
+    assert made.until - datetime.now(UTC) < timedelta(days=366)
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(days=400)
+
+    monkeypatch.setattr(keys, "datetime", Later)
+    with pytest.raises(ConfigurationError, match=r"authority\.pem ended on .* handed it anew"):
+        keys.server_certificate(site)
+    with pytest.raises(ConfigurationError, match=r"authority\.pem ended on"):
+        keys.make_certificate(site, [])
+
+
+def test_the_public_key_that_is_handed_out_is_that_of_the_private_one(site: Site) -> None:
+    public = keys.make_key(site)
+    older = public.read_text()
+    (keys.keys_folder(site) / "client.key").unlink()
+    line = keys.make_key(site).read_text()
+    private = serialization.load_ssh_private_key(keys.client_key(site).read_bytes(), None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey) and line != older
+    assert private.public_key().public_numbers() == keys.public_key_of(line).public_numbers()
+    public.write_text(older)
+    assert keys.make_key(site).read_text() == line
+
+
+def test_a_folder_of_keys_that_is_open_is_closed(site: Site) -> None:
+    keys.keys_folder(site).mkdir(mode=0o755)
+    keys.keys_folder(site).chmod(0o755)
+    keys.make_key(site)
+    assert stat.S_IMODE(keys.keys_folder(site).stat().st_mode) == 0o700
+
+
+def test_of_two_that_are_let_in_or_expelled_at_once_none_is_lost(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is held up between reading the list and writing it, until the second is done or is made to wait."""
+    admit(site, "north", another(tmp_path, "north"))
+    south = another(tmp_path, "south")
+    write, reached, second_done = write_private, threading.Event(), threading.Event()
+
+    def slow(path: Path, content: bytes) -> None:
+        if not reached.is_set():
+            reached.set()
+            second_done.wait(0.3)
+        write(path, content)
+
+    monkeypatch.setattr(admitted, "write_private", slow)
+    first = threading.Thread(target=lambda: admit(site, "south", south))
+    first.start()
+    assert reached.wait(10)
+    expel(site, "north")
+    second_done.set()
+    first.join()
+    assert [client.name for client in clients(site)] == ["south"]
 
 
 def test_a_key_is_made_once_and_both_halves_belong_together(site: Site) -> None:

@@ -1,5 +1,7 @@
 """What a site learns from: only what its settings let it, no more than once decoded, and nothing where there is too little."""
 
+import stat
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from infra.errors import ConfigurationError
 from models.federation.base import SiteError, Word
+from models.federation.plan import FederatedPlan
 from models.federation.sites import initial_shared
 from tasks.ingest import enter, examine_file
 from tasks.inventory import take_inventory
@@ -29,6 +32,7 @@ from workspace.federation.classifier_material import ClassifierMaterial
 from workspace.federation.folders import federation_folder, material_folder
 from workspace.federation.material import Material, cameras_of, site_material
 from workspace.federation.memories import Memories
+from workspace.federation.plan_inputs import autoencoder_inputs
 from workspace.federation.projection_material import ProjectionMaterial
 from workspace.normal_footage import folder_footage, known_footage
 from workspace.opened import Workspace
@@ -70,8 +74,8 @@ def test_an_autoencoder_learns_from_a_folder_that_is_decoded_once(
     for mine, others in ((found.footage.training, central.training), (found.footage.held_out, central.held_out)):
         assert [clip.tolist() for clip in mine] == [clip.tolist() for clip in others]
     assert found.site.samples == len(found.cuboids) > 0 and len(found.held_out) > 0
-    assert any(material_folder(workspace, plan.name).iterdir())
-    # The next message starts a process of its own: it finds the clips there.
+    assert any(material_folder(workspace, plan.name, plan.digest).iterdir())
+    # A site that is started anew finds the clips there.
     monkeypatch.setattr("workspace.clips.decode", lambda *_: pytest.fail("decoded a second time"))
     again = site_material(Workspace(workspace.site.root), plan, Material(normal_clips))
     update = found.site.train(initial_shared(plan), 1, None)
@@ -139,15 +143,19 @@ def test_a_site_without_footage_or_with_too_little_sits_out(tmp_path: Path, norm
     empty = tmp_path / "empty"
     empty.mkdir()
     workspace = federated_site(tmp_path / "site", "least_samples = 10000")
+
+    def drawing(plan: FederatedPlan) -> FederatedPlan:
+        return replace(plan, training={**plan.training, "cuboids_per_epoch": 10000})
+
     with refused("no-footage", "neither videos"):
-        site_material(workspace, an_autoencoder(), Material(empty))
+        site_material(workspace, drawing(an_autoencoder()), Material(empty))
     with refused("no-footage", "no ingested recording"):
-        site_material(workspace, an_autoencoder(), Material())
+        site_material(workspace, drawing(an_autoencoder()), Material())
     with refused("too-few-samples", r"samples to train on, and \[federation\] least_samples asks for 10000"):
-        site_material(workspace, an_autoencoder(), Material(normal_clips))
+        site_material(workspace, drawing(an_autoencoder()), Material(normal_clips))
     # A picture in a second: no clip of three seconds holds ten.
     with refused("too-few-samples", "0 cuboids to train on"):
-        site_material(workspace, an_autoencoder(rate_hz=1.0), Material(normal_clips))
+        site_material(workspace, drawing(an_autoencoder(rate_hz=1.0)), Material(normal_clips))
 
 
 def test_a_plan_that_is_not_allowed_has_nothing_decoded(
@@ -157,7 +165,48 @@ def test_a_plan_that_is_not_allowed_has_nothing_decoded(
     monkeypatch.setattr(autoencoder_material, "folder_footage", lambda *_: pytest.fail("looked at footage"))
     with refused("not-allowed", "kinds are classifier"):
         site_material(workspace, an_autoencoder(), Material(normal_clips))
-    assert not material_folder(workspace, "yard").exists()
+    assert not federation_folder(workspace, "yard").exists()
+    allowed = federated_site(tmp_path / "few", f'cameras = ["{HALL}"]')
+    with refused("not-allowed", "is not learnt from"):
+        site_material(allowed, a_classifier(), Material(camera=YARD))
+    assert not federation_folder(allowed, "trouble").exists()
+
+
+def test_samples_are_counted_by_their_pictures_and_not_by_how_often_a_plan_takes_them(
+    tmp_path: Path, normal_clips: Path, labelled: Path
+) -> None:
+    workspace = federated_site(tmp_path / "site")
+    once = site_material(workspace, an_autoencoder(), Material(normal_clips))
+    plan = an_autoencoder()
+    more = replace(plan, training={**plan.training, "strides": [1, 2, 3]})
+    # Clips of 3 s at 25 pictures in a second, so that stride 2 and 3 fit into them.
+    fast = replace(more, model={**more.model, "inputs": autoencoder_inputs(25.0)})
+    found = site_material(workspace, fast, Material(normal_clips))
+    assert isinstance(found, AutoencoderMaterial) and found.distinct < found.site.samples
+    assert found.distinct == sum(len(clip) - 9 for clip in found.footage.training)
+    assert once.distinct == once.site.samples
+    asks = federated_site(tmp_path / "asks", f"least_samples = {found.distinct + 1}")
+    drawn = {**fast.training, "cuboids_per_epoch": found.distinct + 1}
+    with refused("too-few-samples", rf"there are {found.distinct} different samples"):
+        site_material(asks, replace(fast, training=drawn), Material(normal_clips))
+    overlapping = a_classifier(inputs=inputs_of([APPEARANCE], window_s=0.08, stride_s=0.04, frame_rate_hz=25.0))
+    windows = site_material(workspace, overlapping, Material(labelled))
+    assert isinstance(windows, ClassifierMaterial)
+    each = np.bincount(windows.training.clip)
+    assert windows.site.samples == each.sum() and each.max() > 1
+    assert windows.distinct == sum(-(-count // 2) for count in each.tolist()) < windows.site.samples
+
+
+def test_a_site_keeps_clips_of_one_plan_only_and_nobody_else_sees_them(tmp_path: Path, normal_clips: Path) -> None:
+    """Names of plans are the server's, and so is their number."""
+    workspace = federated_site(tmp_path / "site")
+    first, second = an_autoencoder("first"), an_autoencoder("second")
+    for plan in (first, second, an_autoencoder("second", rounds=3)):
+        site_material(workspace, plan, Material(normal_clips))
+        kept = material_folder(workspace, plan.name, plan.digest)
+        every = [*workspace.site.state_folder.glob("federation/*/material-*")]
+        assert every == [kept] and any(kept.iterdir())
+        assert {stat.S_IMODE(path.stat().st_mode) for path in (kept, *list(kept.parents)[:2])} == {0o700}
 
 
 # Classifiers.
@@ -178,8 +227,8 @@ def test_a_classifier_learns_from_a_folder_and_holds_sources_of_each_kind_out(tm
     assert isinstance(again, ClassifierMaterial) and again.held_out.names == found.held_out.names
 
 
-def test_rounds_in_processes_of_their_own_are_those_of_one_process(tmp_path: Path, labelled: Path) -> None:
-    """Gathered anew for each message, its memory from the disk, a round asked for twice: the same to the last bit."""
+def test_rounds_of_a_site_that_is_started_anew_are_those_of_one_that_was_not(tmp_path: Path, labelled: Path) -> None:
+    """Gathered anew for each round, its memory from the disk, a round asked for twice: the same to the last bit."""
     workspace, plan = federated_site(tmp_path / "site"), a_classifier()
     site = site_material(workspace, plan, Material(labelled)).site
     first = site.train(initial_shared(plan), 1, None)

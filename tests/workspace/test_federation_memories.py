@@ -1,6 +1,8 @@
 """Memories by round, and the server's checkpoint: whole or not there, of this plan or refused."""
 
 import json
+import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +11,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
-from infra.errors import ConfigurationError, WeightsError
+from afterwatch.workspace_files import make_workspace
+from infra.errors import ConfigurationError, UnknownNameError, WeightsError
 from models.federation.local_grid import memory_before
 from models.federation.reports import ClientReport, RoundReport
+from workspace.federation.folders import federation_folder, make_material_folder, material_folder
 from workspace.federation.memories import (
     CHECKPOINT,
     ROUNDS,
     Checkpoint,
     Memories,
     forget_checkpoint,
+    forget_federation,
     load_checkpoint,
     save_checkpoint,
 )
+from workspace.federation.private_files import write_private
+from workspace.federation.receipt_files import RECEIPTS
+from workspace.opened import Workspace
 
 DIGEST, OTHER = "ab" * 32, "cd" * 32
 
@@ -159,3 +167,75 @@ def test_a_safetensors_file_of_something_else_is_no_checkpoint(tmp_path: Path) -
     )
     with pytest.raises(WeightsError, match="is damaged"):
         load_checkpoint(tmp_path)
+
+
+def test_what_is_forgotten_begins_without_a_memory_of_the_old_course(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, after(report(1, 0.5)))
+    Memories(tmp_path, DIGEST).keep(1, memory(1))
+    forget_checkpoint(tmp_path)
+    assert Memories(tmp_path, DIGEST).before(2) is None
+
+
+def test_a_federation_is_forgotten_but_for_its_receipts(tmp_path: Path) -> None:
+    workspace = Workspace(make_workspace(tmp_path / "site"))
+    with pytest.raises(UnknownNameError, match='unknown federation "yard"'):
+        forget_federation(workspace, "yard")
+    for name in ("yard", "hall"):
+        Memories(federation_folder(workspace, name), DIGEST).keep(1, memory(1))
+    make_material_folder(workspace, "yard", DIGEST)
+    (material_folder(workspace, "yard", DIGEST) / "clip.npy").write_bytes(b"pictures")
+    receipts = federation_folder(workspace, "yard") / RECEIPTS
+    receipts.write_bytes(b"")
+    forget_federation(workspace, "yard")
+    assert list(federation_folder(workspace, "yard").iterdir()) == [receipts]
+    assert Memories(federation_folder(workspace, "hall"), DIGEST).before(2) == memory(1)
+    forget_federation(workspace, "hall")
+    assert not federation_folder(workspace, "hall").exists(), "nothing is left to keep"
+
+
+def test_memories_and_checkpoint_are_their_owners_only_also_where_a_folder_was_open(tmp_path: Path) -> None:
+    folder = tmp_path / "federation" / "yard"
+    folder.mkdir(parents=True)
+    for path in (folder, folder.parent):
+        path.chmod(0o755)
+    Memories(folder, DIGEST).keep(1, memory(1))
+    save_checkpoint(folder, after(report(1, 0.5)))
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (folder.parent, *folder.parent.rglob("*")) if path.is_dir()}
+    assert modes == {0o700}
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) == 3 and {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
+def test_a_file_is_on_the_disk_before_it_takes_the_place_of_the_older_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def synced(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        done.append("folder" if path.is_dir() else path.name.split(".")[1])
+        sync(descriptor)
+
+    def replaced(old: Path, new: Path) -> None:
+        done.append("replaced")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    save_checkpoint(tmp_path, after(report(1, 0.5)))
+    assert done == ["checkpoint", "replaced", "folder", "rounds", "replaced", "folder"]
+
+
+def test_a_file_that_cannot_be_written_leaves_the_older_one_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_private(tmp_path / "kept", b"older")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_private(tmp_path / "kept", b"newer")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("kept", b"older")]

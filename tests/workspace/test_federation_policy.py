@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
+from infra.errors import ConfigurationError
 from infra.settings import FederationTable
 from models.federation.base import SiteError
 from models.federation.plan import FederatedPlan, TensorSpec
 from tests.workspace.federated import APPEARANCE, a_classifier, a_projection, an_autoencoder, view_inputs
 from workspace.clip_vectors import inputs_of
-from workspace.federation.policy import MOST_BYTES, check_allowed
+from workspace.federation.policy import MOST_BYTES, check_allowed, check_bounds
 
-ALL = FederationTable()
+ALL = FederationTable(least_samples=4)
 
 
 def with_model(plan: FederatedPlan, **changes: Any) -> FederatedPlan:
@@ -31,7 +32,7 @@ def test_a_plan_of_each_kind_is_allowed_and_read_back_as_well(plan: FederatedPla
 
 
 def test_a_kind_that_the_settings_do_not_name_is_refused() -> None:
-    only = FederationTable(kinds=("autoencoder",))
+    only = FederationTable(kinds=("autoencoder",), least_samples=4)
     check_allowed(an_autoencoder(), only)
     for plan in (a_classifier(), a_projection()):
         with pytest.raises(SiteError, match=r"kinds are autoencoder; add it there") as refused:
@@ -73,6 +74,36 @@ REFUSED: dict[str, tuple[Callable[[], FederatedPlan], str]] = {
     ),
     "steps of any size": (lambda: with_training(a_projection(), batch_size=100_000), "batch_size of a plan"),
     "cuboids that reach over hours": (lambda: with_training(an_autoencoder(), strides=[1, 9999]), "strides is 9999"),
+    "the same cuboids as many samples": (
+        lambda: with_training(an_autoencoder(), strides=[1] * 100),
+        "each given once",
+    ),
+    "the same second as many pictures": (lambda: an_autoencoder(rate_hz=90.0), "rate_hz is 90, the most is 60"),
+    "steps out of the world": (
+        lambda: with_training(an_autoencoder(), learning_rate=1e6),
+        "learning_rate of a plan is at most 1, got 1e",
+    ),
+    "a classifier's as well": (
+        lambda: with_training(a_classifier(), learning_rate=2.0),
+        "learning_rate of a plan is at most 1, got 2",
+    ),
+    "a projection's as well": (
+        lambda: with_training(a_projection(), learning_rate=2.0),
+        "learning_rate of a plan is at most 1, got 2",
+    ),
+    "weights that decay at once": (
+        lambda: with_training(a_classifier(), weight_decay=1e5),
+        "weight_decay of a plan is at most 1, got",
+    ),
+    "an update that is the gradient": (
+        lambda: with_training(an_autoencoder(), gradient_norm=1e-12),
+        "gradient_norm of a plan is at least 0.001, got 1e-12",
+    ),
+    "one pair of samples that decides": (
+        lambda: with_training(a_projection(), temperature=1e-6),
+        "temperature of a plan is at least 0.01",
+    ),
+    "a margin without end": (lambda: with_training(a_projection(), margin=1e6), "margin of a plan is at most 100"),
     "a blank in an encoder's name": (lambda: an_autoencoder("the yard"), "cannot name an autoencoder"),
     "the name of untrained weights": (lambda: an_autoencoder("random"), "untrained weights"),
     "the name of another projection": (lambda: a_projection("pca"), "are taken"),
@@ -94,3 +125,20 @@ def test_a_plan_that_asks_for_more_is_refused_with_a_word_and_a_reason_for_the_s
     with pytest.raises(SiteError, match=reason) as refused:
         check_allowed(make(), ALL)
     assert refused.value.word == "not-allowed"
+
+
+@pytest.mark.parametrize("asked", REFUSED, ids=str)
+def test_a_server_is_told_of_a_plan_that_no_site_allows(asked: str) -> None:
+    make, reason = REFUSED[asked]
+    with pytest.raises(ConfigurationError, match=reason):
+        check_bounds(make())
+
+
+def test_an_epoch_draws_as_many_samples_as_the_settings_ask_for() -> None:
+    """However much footage a site has, what an update is made of is what is drawn."""
+    plan = with_training(an_autoencoder(), cuboids_per_epoch=49)
+    check_bounds(plan)
+    with pytest.raises(SiteError, match=r"draws 49 samples, and \[federation\] least_samples asks for 50") as refused:
+        check_allowed(plan, FederationTable())
+    assert refused.value.word == "not-allowed"
+    check_allowed(with_training(an_autoencoder(), cuboids_per_epoch=50), FederationTable())

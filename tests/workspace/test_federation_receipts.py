@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from models.federation.base import LocalUpdate
 from models.federation.messages import TRAIN, train_reply
 from models.federation.receipts import Receipt, receipt_of
 from tests.models.federation.made_sites import made_plan, made_tensors
-from workspace.federation.folders import federation_folder, federations
+from workspace.federation.folders import all_federations_folder, federation_folder, federations
 from workspace.federation.receipt_files import (
     RECEIPTS,
+    REFUSED,
+    ReceiptError,
     append_receipt,
     chosen,
     read_receipts,
@@ -64,15 +67,15 @@ def test_a_receipt_is_on_the_disk_when_appending_returns(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(os, "fsync", noted)
     append_receipt(tmp_path / "yard", receipt())
-    # The line, and the name of the new file.
-    assert synced == [(RECEIPTS, (tmp_path / "yard" / RECEIPTS).stat().st_size), ("yard", -1)]
+    # The name of the new folder, the line, and the name of the new file.
+    assert synced == [(tmp_path.name, -1), (RECEIPTS, (tmp_path / "yard" / RECEIPTS).stat().st_size), ("yard", -1)]
     append_receipt(tmp_path / "yard", receipt(2))
-    assert synced[2:] == [(RECEIPTS, (tmp_path / "yard" / RECEIPTS).stat().st_size)]
+    assert synced[3:] == [(RECEIPTS, (tmp_path / "yard" / RECEIPTS).stat().st_size)]
 
 
 def test_what_cannot_be_written_is_an_error_so_that_nothing_leaves(tmp_path: Path) -> None:
     (tmp_path / "yard").write_bytes(b"")
-    with pytest.raises(LakeError, match="nothing leaves without its receipt"):
+    with pytest.raises(ReceiptError, match="nothing leaves without its receipt"):
         append_receipt(tmp_path / "yard", receipt())
 
 
@@ -149,3 +152,27 @@ def test_receipts_of_a_workspace_by_federation(tmp_path: Path) -> None:
     assert list(receipts_of(workspace, "yard")) == ["yard"]
     with pytest.raises(UnknownNameError, match='unknown federation "yrd" — did you mean "yard"'):
         receipts_of(workspace, "yrd")
+
+
+def test_receipts_of_what_was_refused_before_a_folder_was_made_have_a_place_of_their_own(tmp_path: Path) -> None:
+    workspace = Workspace(make_workspace(tmp_path / "site"))
+    append_receipt(all_federations_folder(workspace), refusal())
+    assert federations(workspace) == () and not federation_folder(workspace, "yard").exists()
+    append_receipt(federation_folder(workspace, "yard"), receipt(4))
+    found = receipts_of(workspace)
+    assert list(found) == [REFUSED, "yard"]
+    assert [one.refused for one in found[REFUSED].receipts] == ["too-few-samples"]
+    assert list(receipts_of(workspace, REFUSED)) == [REFUSED]
+
+
+def test_receipts_are_their_owners_only_also_those_that_were_open(tmp_path: Path) -> None:
+    folder = tmp_path / "federation" / "yard"
+    append_receipt(folder, receipt())
+    path = folder / RECEIPTS
+    for mode in (0o600, 0o644):
+        path.chmod(mode)
+        folder.chmod(0o755)
+        append_receipt(folder, receipt())
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert {stat.S_IMODE(one.stat().st_mode) for one in (folder, folder.parent)} == {0o700}
+    assert len(read_receipts(folder).receipts) == 3

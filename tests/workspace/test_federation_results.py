@@ -15,6 +15,7 @@ from models.federation.plan import FederatedPlan
 from models.federation.sites import initial_shared
 from models.heads.classifier_training import score_clips
 from models.projections.build import projection_from_arrays
+from tasks.projections import find_projection
 from tests.footage.films import Film
 from tests.workspace.federated import a_classifier, a_projection, an_autoencoder, federated_site
 from tests.workspace.made_clips import put_clip, put_clips
@@ -83,9 +84,9 @@ def test_the_same_result_is_one_version_and_its_clips_are_taken_away(workspace: 
     plan = a_classifier(classes=("fall",))
     found = site_material(workspace, plan, Material(tmp_path / "clips"))
     shared = trained(plan, found)
-    assert any(material_folder(workspace, plan.name).iterdir())
+    assert any(material_folder(workspace, plan.name, plan.digest).iterdir())
     first = keep_model(workspace, plan, found, shared, author="ada")
-    assert not material_folder(workspace, plan.name).exists()
+    assert not material_folder(workspace, plan.name, plan.digest).exists()
     again = keep_model(
         workspace, plan, site_material(workspace, plan, Material(tmp_path / "clips")), shared, author="bob"
     )
@@ -93,6 +94,11 @@ def test_the_same_result_is_one_version_and_its_clips_are_taken_away(workspace: 
     assert len(workspace.registry.versions()) == 1
     with pytest.raises(ConfigurationError, match="has an author"):
         keep_model(workspace, plan, found, shared, author=" ")
+    # Nor do they stay where the model cannot be kept: the disk may be full of them.
+    found = site_material(workspace, plan, Material(tmp_path / "clips"))
+    with pytest.raises(ConfigurationError, match="absent or unknown"):
+        keep_model(workspace, plan, found, {}, author="ada")
+    assert not material_folder(workspace, plan.name, plan.digest).exists()
 
 
 def test_a_classifier_is_kept_as_a_candidate_that_everything_can_read(
@@ -170,3 +176,9 @@ def test_a_projection_is_kept_with_what_it_does_to_samples_held_out(workspace: W
     told = card["metrics"]["silhouette"]["views"]
     assert set(told) == {"raw", "untrained", "trained"} and told["trained"] != told["untrained"]
     assert card["data"]["samples"]["held_out"] == len(found.held_out)
+    # Settings that name it without a version go on with what they had, or are told.
+    settings = workspace.site.root / "afterwatch.toml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace("[novelty]", '[novelty]\nprojection = "moves"'), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=rf'as a candidate only .* projection = "moves/{kept.version}"'):
+        find_projection(Workspace(workspace.site.root))

@@ -120,6 +120,21 @@ def test_what_is_skipped_is_not_asked_until_it_is_taken_back_or_answered(site: W
     assert take_back(site, item, "ann") == "relevant"
 
 
+def test_what_is_answered_is_not_skipped(site: Workspace) -> None:
+    item, other = item_of(site, "opening"), item_of(site, "fight")
+    answer(site, item, True, "ann")
+    with pytest.raises(ConfigurationError, match=rf"relevant by ann.*queue undo {item.queue_id}"):
+        skip(site, item, "bob")
+    say_labels(site.ledger, [replace(label(from_us=other.from_us, to_us=other.to_us + 1), use_case=other.use_case)])
+    with pytest.raises(ConfigurationError, match=r"by inspector.*where it was said"):
+        skip(site, other, "bob")
+    assert skips_now(site.ledger) == () and len(labels_now(site.ledger)) == 2
+    take_back(site, item, "ann")
+    skip(site, item, "bob")
+    skip(site, item, "ann")
+    assert read_queue(site).answers[item.queue_id].word == "skipped"
+
+
 def test_what_was_said_elsewhere_counts_and_is_not_taken_back_here(site: Workspace) -> None:
     item = item_of(site, "opening")
     beside = label(from_us=item.to_us, to_us=item.to_us + SECOND)

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +13,28 @@ from afterwatch.__main__ import main
 from infra.errors import ConfigurationError, LakeError
 from infra.weights import read_weights
 from lake.labels import Label, UseCase, say_labels
+from lake.promotions import promote
 from models.autoencoders.cuboids import Cuboids
 from models.autoencoders.settings import settings_of
 from models.autoencoders.training import Trained, TrainingSettings, scores_of
 from models.encoders.weights import read_state_dict
 from tasks.refit import refit_subject, subjects_of
 from tests.tasks.nights import EAST, configure, ingest, new_site
-from workspace.autoencoders import KIND, clips_folder, fit_autoencoder, keep_autoencoder, weights_of, work_folder
+from workspace import refit_autoencoders
+from workspace.autoencoders import (
+    KIND,
+    clips_folder,
+    fit_autoencoder,
+    keep_autoencoder,
+    promotion_words,
+    weights_of,
+    work_folder,
+)
 from workspace.clips import View
-from workspace.known_recordings import KnownRecordings
+from workspace.known_recordings import KnownRecording, KnownRecordings
 from workspace.normal_footage import anomalies_of, clips_of, known_footage, normal_spans
 from workspace.opened import Workspace
+from workspace.refit_autoencoders import held_out_of, stopping_of
 from workspace.serving import model_named, put_into_service, take_out_of_service, versions_in_service
 
 SETTINGS = settings_of("hasan", {"width": 0.02, "size_px": 48})
@@ -53,7 +66,7 @@ def grown(tmp_path: Path, small_footage: Path) -> Workspace:
 
 
 def test_what_came_since_makes_a_candidate_that_can_be_promoted_and_rolled_back(
-    grown: Workspace, capsys: pytest.CaptureFixture[str]
+    grown: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (subject,) = subjects_of(grown, KIND)
     assert subject.cameras == (EAST,)
@@ -74,7 +87,9 @@ def test_what_came_since_makes_a_candidate_that_can_be_promoted_and_rolled_back(
     count = max(1, round(0.4 * len(newer)))
     assert held["recordings"] == sorted(one.path for one in newer[-count:])
     used = {path for part in card["footage"]["sources"].values() for path in part}
-    assert used.isdisjoint(held["recordings"]) and newer[0].path in used
+    assert used.isdisjoint(held["recordings"]) and newer[0].path in card["footage"]["sources"]["training"]
+    assert card["refit"]["new_trained_on"] == sorted(one.path for one in newer if one.path not in held["recordings"])
+    assert card["refit"]["stopped_by"] == card["footage"]["sources"]["held_out"], "as its card says"
     assert [one["name"] for one in card["comparison"]["metrics"]] == ["mean_error", "auc", "average_precision"]
     assert held["positives"] > 0 and card["drift"]["now"] == held["samples"] - held["positives"]
     assert card["training"] == grown.registry.card(KIND, NAME, subject.version)["training"]
@@ -96,11 +111,26 @@ def test_what_came_since_makes_a_candidate_that_can_be_promoted_and_rolled_back(
         assert card["comparison"]["metrics"][0][side] == pytest.approx(np.concatenate(errors).mean(), abs=1e-3)
 
     assert refit_subject(grown, subject, "run").outcome == "waiting"
+    say_labels(grown.ledger, [replace(event, from_us=6_000_000, to_us=8_000_000)])
+    monkeypatch.setattr(refit_autoencoders, "train_in", None)  # it must not be trained again
+    again = refit_subject(grown, subject, "run")
+    assert (again.outcome, again.version) == ("waiting", result.version), again.message
+    assert again.comparison != result.comparison
+    assert grown.registry.card(KIND, NAME, result.version)["comparison"] == again.comparison
+    space = grown.registry.card(KIND, NAME, subject.version)["space"]
+    grown.registry.save("retrieval", "hall.frame.busy", "v1", {"space": space}, {})
+    grown.registry.save("retrieval", "hall.frame.idle", "v1", {"space": "another"}, {})
+    for name in ("hall.frame.busy", "hall.frame.idle"):
+        promote(grown.ledger, "retrieval", name, "v1", "ada", "hall")
+    assert "find nothing any more until they are trained anew: retrieval hall.frame.busy." in promotion_words(
+        grown, NAME
+    )
     say = ["models", "promote", NAME, result.version, "--site", str(grown.site.root), "--author", "ada", "--json"]
     with pytest.raises(SystemExit) as left:
         main(say)
     assert left.value.code in (0, None)
-    assert json.loads(capsys.readouterr().out)["before"] == subject.version
+    told = json.loads(capsys.readouterr().out)
+    assert (told["before"], told["suspends"]) == (subject.version, ["retrieval hall.frame.busy"])
     promoted = Workspace(grown.site.root)
     assert versions_in_service(promoted, KIND) == {NAME: result.version}
     assert promoted.encoder(ENCODER).spec.space == card["space"]
@@ -110,6 +140,29 @@ def test_what_came_since_makes_a_candidate_that_can_be_promoted_and_rolled_back(
     assert read_weights(grown.site.weights_folder) == before, "rolled back to the last letter"
     with pytest.raises(ConfigurationError, match=r"afterwatch\.toml"):
         take_out_of_service(promoted, model_named(promoted, NAME), "bob")
+
+
+def recording(camera: str, number: int) -> KnownRecording:
+    began = datetime(2026, 3, 2, tzinfo=UTC) + timedelta(hours=number)
+    name = f"{camera}{number}"
+    return KnownRecording(name, "demo", camera, began.date(), f"{name}.mp4", True, began, 60_000_000, 64, 48, 10.0)
+
+
+@pytest.mark.parametrize(("old", "new"), [(10, 3), (10, 5), (30, 7), (100, 20), (0, 4), (3, 2)])
+def test_most_of_what_is_new_is_learnt_and_each_camera_is_measured(old: int, new: int) -> None:
+    """The newest of each camera are held out, what is left of the new is trained on, and the old ones say when to stop."""
+    recordings = [recording(camera, number) for camera in ("hall", "yard") for number in range(old + new)]
+    fresh = [one for one in recordings if int(one.recording_id[4:]) >= old]
+    held = held_out_of(fresh, 0.2)
+    assert {one.camera for one in held} == {"hall", "yard"} and set(held) <= set(fresh)
+    left = [one for one in recordings if one not in held]
+    stopping = stopping_of(left, fresh)
+    for camera in ("hall", "yard"):
+        mine = [one for one in left if one.camera == camera]
+        assert sum(one.camera == camera for one in stopping) == max(1, round(len(mine) * 0.2))
+    learnt = set(fresh) - set(held) - set(stopping)
+    assert len(learnt) * 2 >= len(fresh)
+    assert not old or not set(stopping) & set(fresh), "as long as there are others, none of the new ones"
 
 
 def test_too_little_new_footage_leaves_it(grown: Workspace) -> None:

@@ -1,6 +1,8 @@
 """What is new to a model, and what is held out of its candidate."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,11 +11,12 @@ from hypothesis import strategies as some
 from afterwatch.workspace_files import make_workspace
 from infra.errors import LakeError
 from lake.labels import Label, UseCase
+from lake.ledger import RunRow
 from lake.store import rows_of
 from tests.workspace.labelled_site import CAMPAIGN, DAY, EAST, EAST_ID, SEEN, START, recording_row
 from workspace.known_recordings import KnownRecordings
 from workspace.opened import Workspace
-from workspace.refitting import Division, Known, NotDueError, divide_labels
+from workspace.refitting import Division, Known, NotDueError, chosen_by_scores, divide_labels
 
 CASE = UseCase(EAST, "frame", "busy")
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
@@ -101,9 +104,30 @@ def test_a_card_says_what_its_version_knew() -> None:
     known = Known.of({**held, "known_until": NOW.isoformat(), "made_at": "2026-01-01T00:00:00+00:00"})
     assert known.has(label(0, True)) and not known.has(label(0, True, said_at=NOW + timedelta(microseconds=1)))
     assert not known.has(label(1, True)), "held out is not known"
+    left_out = {"comparison": {"held_out": None, "left_out": [CONTENTS[2]]}}
+    unmeasured = Known.of({**left_out, "known_until": NOW.isoformat()})
+    assert not unmeasured.has(label(2, True)) and unmeasured.has(label(0, True)), "left out, though never measured on"
     older = Known.of({"made_at": NOW.isoformat(timespec="seconds")})
     assert older.has(label(0, True, said_at=NOW + timedelta(milliseconds=900))), "its second is all that is told"
     assert Known.of({"made_at": NOW.isoformat(), "comparison": {"held_out": None}}).held_out == frozenset()
     for card in ({}, {"made_at": None}, {"made_at": "noon"}, {"known_until": 3}):
         with pytest.raises(LakeError, match="does not say when it was made"):
             Known.of(card)
+
+
+def test_what_the_queue_asked_because_of_scores_is_counted(tmp_path: Path) -> None:
+    workspace = Workspace(make_workspace(tmp_path / "site"))
+    first, second, third = (label(0, True, at_s=at) for at in range(3))
+    rows: list[dict[str, Any]] = [
+        {
+            "campaign": CAMPAIGN, "camera": EAST, "day": DAY, "region": "frame", "rank": rank, "kind": "retrieval",
+            "head": "busy", "version": "v", "recording_id": one.recording_id, "from_us": one.from_us, "to_us": one.to_us,
+            "taken_at": NOW, "slice": rank, "reason": reason, "score": 0.0, "threshold": 0.0, "distance": 0.0,
+        }
+        for rank, (one, reason) in enumerate([(first, "uncertain"), (second, "diverse")], 1)
+    ]  # fmt: skip
+    path = "queue/asked.parquet"
+    workspace.store.write_table(path, rows_of("queue", {name: [row[name] for row in rows] for name in rows[0]}))
+    workspace.ledger.record([RunRow("r", "queue", CAMPAIGN, "", DAY, "", "k", "done", NOW, NOW, outputs=(path,))])
+    assert chosen_by_scores(workspace, [first, second, third], ["busy"]) == {first}
+    assert not chosen_by_scores(workspace, [first], ["another"])

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import serialization
 
 from infra.errors import ConfigurationError, UnknownNameError
 from infra.site import Site
-from workspace.federation.keys import keys_folder, make_folder, public_key_of, write_secret
+from workspace.federation.keys import keys_folder, make_folder, public_key_of
+from workspace.federation.private_files import locked, write_private
 
 CLIENTS = "clients.jsonl"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -76,22 +77,23 @@ def admit(site: Site, name: str, key_file: Path) -> Admitted:
             '".", "_" and "-"'
         )
     line = _line(key_file)
-    known = known_keys(site)
-    if any(client.key == line for client in known.expelled):
-        raise ConfigurationError(
-            f"{key_file}: this key was expelled, and does not come back; move federation/client.* of that site away, and "
-            '"afterwatch federate key" makes another there'
-        )
-    for client in known.admitted:
-        if (client.name, client.key) == (name, line):
-            return client
-        if client.name == name or client.key == line:
-            other = "another key" if client.name == name else f'the name "{client.name}"'
+    with locked(make_folder(site)):
+        known = known_keys(site)
+        if any(client.key == line for client in known.expelled):
             raise ConfigurationError(
-                f'"{name}": it is admitted with {other}; "afterwatch federate expel {client.name}" comes first'
+                f"{key_file}: this key was expelled, and does not come back; move federation/client.* of that site away, and "
+                '"afterwatch federate key" makes another there'
             )
-    admitted = Admitted(name, line, _now())
-    _say(site, "admit", admitted)
+        for client in known.admitted:
+            if (client.name, client.key) == (name, line):
+                return client
+            if client.name == name or client.key == line:
+                other = "another key" if client.name == name else f'the name "{client.name}"'
+                raise ConfigurationError(
+                    f'"{name}": it is admitted with {other}; "afterwatch federate expel {client.name}" comes first'
+                )
+        admitted = Admitted(name, line, _now())
+        _say(site, "admit", admitted)
     return admitted
 
 
@@ -101,10 +103,11 @@ def expel(site: Site, name: str) -> Admitted:
     Raises:
         UnknownNameError: none of that name is admitted.
     """
-    known = {client.name: client for client in clients(site)}
-    if name not in known:
-        raise UnknownNameError("client", name, known)
-    _say(site, "expel", Admitted(name, known[name].key, _now()))
+    with locked(make_folder(site)):
+        known = {client.name: client for client in clients(site)}
+        if name not in known:
+            raise UnknownNameError("client", name, known)
+        _say(site, "expel", Admitted(name, known[name].key, _now()))
     return known[name]
 
 
@@ -154,9 +157,10 @@ def _line(key_file: Path) -> str:
 
 
 def _say(site: Site, what: Literal["admit", "expel"], client: Admitted) -> None:
-    path = make_folder(site) / CLIENTS
+    """Add a line to the list; whoever calls holds its folder, so that nobody's line is lost."""
+    path = keys_folder(site) / CLIENTS
     earlier = path.read_bytes() if path.is_file() else b""
-    write_secret(path, earlier + json.dumps({"said": what, **asdict(client)}).encode() + b"\n")
+    write_private(path, earlier + json.dumps({"said": what, **asdict(client)}).encode() + b"\n")
 
 
 def _now() -> str:

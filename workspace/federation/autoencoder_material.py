@@ -1,6 +1,6 @@
 """What an autoencoder of a federation is trained on at this site: normal footage of its recordings, or of a folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,17 +8,14 @@ from models.autoencoders.cuboids import Cuboids
 from models.autoencoders.training import TrainingSettings, training_cuboids
 from models.encoders.torch_runner import choose_device
 from models.federation.autoencoder_site import AutoencoderSite
-from models.federation.base import SiteError
+from models.federation.base import Progress, SiteError
 from models.federation.plan import FederatedPlan
 from models.federation.plan_settings import autoencoder_settings
-from models.federation.sites import autoencoder_site
 from workspace.clips import View
 from workspace.federation.folders import material_folder
 from workspace.federation.plan_inputs import rate_of
 from workspace.normal_footage import NormalFootage, folder_footage, footage_of, trainable_recordings
 from workspace.opened import Workspace
-
-Progress = Callable[[str, float, float], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +36,11 @@ class AutoencoderMaterial:
     settings: TrainingSettings
     cuboids: Cuboids
     held_out: Cuboids
+
+    @property
+    def distinct(self) -> int:
+        """Training cuboids of one stride: those of the others are of the same pictures."""
+        return len(Cuboids(self.cuboids.clips, self.cuboids.frames, (min(self.cuboids.strides),)))
 
 
 def gather_autoencoder(
@@ -67,7 +69,7 @@ def gather_autoencoder(
         FootageError: a video cannot be read.
     """
     shape, settings = autoencoder_settings(plan)
-    view, cache = View(shape.size_px, rate_of(plan), region), material_folder(workspace, plan.name)
+    view, cache = View(shape.size_px, rate_of(plan), region), material_folder(workspace, plan.name, plan.digest)
     if data is not None:
         footage = folder_footage(data, view, cache, progress)
     else:
@@ -79,6 +81,10 @@ def gather_autoencoder(
             )
         footage = footage_of(workspace, mine, view, cache, progress=progress)
     device = str(choose_device(workspace.settings.compute.device))
-    site = autoencoder_site(plan, footage.training, footage.held_out, device=device, progress=progress)
     cuboids = training_cuboids(footage.training, shape, settings)
-    return AutoencoderMaterial(site, footage, view, settings, cuboids, Cuboids(footage.held_out, shape.cuboid_frames))
+    held_out = Cuboids(footage.held_out, shape.cuboid_frames)
+    rounds, epochs = plan.rounds, plan.local_epochs
+    site = AutoencoderSite(
+        shape, cuboids, held_out, settings, rounds=rounds, local_epochs=epochs, device=device, progress=progress
+    )
+    return AutoencoderMaterial(site, footage, view, settings, cuboids, held_out)

@@ -1,14 +1,15 @@
 """What the head of an alarm is trained on in a federation at this site: a folder of labelled clips, or what people judged here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.federation.base import SiteError
+from models.federation.base import Progress, SiteError
 from models.federation.classifier_site import ClassifierSite
 from models.federation.plan import FederatedPlan
 from models.federation.plan_settings import classes_of
@@ -25,13 +26,14 @@ from workspace.federation.plan_inputs import windows_of
 from workspace.finetuning import unseen_part
 from workspace.opened import Workspace
 
-Progress = Callable[[str, float, float], None]
 Rows = NDArray[np.int64]
 
 HELD_OUT = 0.2
 """Share of the sources of each kind of clip that are held out."""
 LEAST_OF_KIND = 3
 """Sources of a kind of clip below which none of them is held out."""
+NEARLY = 1e-9
+"""Of a stride, by which two lengths that are the same may differ."""
 LEAST_HELD, LEAST_SOURCES = 2, 4
 """Sources held out at least, to choose a threshold by one and tell by another how it does; and sources in all."""
 
@@ -54,9 +56,10 @@ class ClassifierMaterial:
     data: dict[str, Any]
 
     @property
-    def samples(self) -> int:
-        """Windows that are trained on."""
-        return self.site.samples
+    def distinct(self) -> int:
+        """Windows that are trained on and do not overlap: every k-th of a clip, where k strides are a window."""
+        step = max(1, ceil(self.inputs.window_s / self.inputs.stride_s - NEARLY))
+        return sum(ceil(count / step) for count in np.bincount(self.training.clip).tolist())
 
 
 def gather_classifier(
@@ -119,7 +122,7 @@ def folder_windows(
         clip_set,
         encoders,
         inputs,
-        cache=material_folder(workspace, plan.name),
+        cache=material_folder(workspace, plan.name, plan.digest),
         threads=workspace.settings.compute.decode_threads,
         progress=progress,
     )

@@ -8,10 +8,8 @@ Everything lies in `federation/` of a workspace, the folder with mode 0700 and t
 """
 
 import ipaddress
-import os
 import re
 import stat
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from infra.errors import ConfigurationError
 from infra.site import Site
+from workspace.federation.private_files import OTHERS, OWNERS_FOLDER, make_private, write_private
 
 AUTHORITY, SERVER, CLIENT = "authority", "server", "client"
 AUTHORITY_YEARS = 10
@@ -69,34 +68,35 @@ def keys_folder(site: Site) -> Path:
 def make_certificate(site: Site, hosts: Iterable[str]) -> ServerCertificate:
     """Make the server's certificate anew, for these names and for this machine's own.
 
-    The authority is made once and kept: clients that hold it go on.
+    The authority is made once and kept: clients that hold it go on. No certificate outlives it.
 
     Args:
         site: the server's workspace.
         hosts: names and addresses under which clients reach the server.
 
     Raises:
-        ConfigurationError: a host is neither a name nor an address.
+        ConfigurationError: a host is neither a name nor an address, or the authority that is kept cannot sign any more.
     """
     named = tuple(dict.fromkeys((*(_host(host) for host in hosts), *LOOPBACK)))
     folder, now = make_folder(site), datetime.now(UTC)
     authority, authority_key = _authority(site, now)
     key = ec.generate_private_key(ec.SECP256R1())
+    until = min(now + timedelta(days=SERVER_DAYS), authority.not_valid_after_utc)
     certificate = (
-        _builder(f"Afterwatch server {site.settings.site.name}", key, now, timedelta(days=SERVER_DAYS))
+        _builder(f"Afterwatch server {site.settings.site.name}", key, now, until)
         .issuer_name(authority.subject)
         .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in named]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
-    write_secret(folder / f"{SERVER}.key", key.private_bytes(*_PKCS8))
-    write_secret(folder / f"{SERVER}.pem", certificate.public_bytes(serialization.Encoding.PEM))
+    write_private(folder / f"{SERVER}.key", key.private_bytes(*_PKCS8))
+    write_private(folder / f"{SERVER}.pem", certificate.public_bytes(serialization.Encoding.PEM))
     return server_certificate(site)
 
 
 def server_certificate(site: Site) -> ServerCertificate:
-    """The server's certificate, checked: there, of the authority that lies beside it, not ended, its keys for no one else.
+    """The server's certificate, checked: there, of the authority and the key that lie beside it, not ended, the key for no one else.
 
     Raises:
         ConfigurationError: it cannot be used; the message says what makes it usable.
@@ -110,8 +110,14 @@ def server_certificate(site: Site) -> ServerCertificate:
     try:
         authority, certificate = (x509.load_pem_x509_certificate(path.read_bytes()) for path in paths[:2])
         certificate.verify_directly_issued_by(authority)
+        fits = serialization.load_pem_private_key(paths[2].read_bytes(), None).public_key() == certificate.public_key()
     except Exception as error:  # noqa: BLE001 — of bad files this library raises whatever its parsers raise
-        raise ConfigurationError(f"{paths[1]} is no certificate signed by {paths[0]} ({error}); {remedy}") from None
+        raise ConfigurationError(
+            f"{paths[1]} is no certificate signed by {paths[0]}, or {paths[2].name} no key ({error}); {remedy}"
+        ) from None
+    if not fits:
+        raise ConfigurationError(f"{paths[2]} is not the key of {paths[1]}: one of them is older; {remedy}")
+    _check_authority(paths[0], authority)
     until = certificate.not_valid_after_utc
     if until <= datetime.now(UTC):
         raise ConfigurationError(f"{paths[1]} ended on {until:%Y-%m-%d}; {remedy}, clients keep what they have")
@@ -128,10 +134,12 @@ def make_key(site: Site) -> Path:
         key = serialization.load_ssh_private_key(client_key(site).read_bytes(), None)
     else:
         key = ec.generate_private_key(ec.SECP384R1())
-        write_secret(folder / f"{CLIENT}.key", key.private_bytes(*_OPENSSH))
-    if not public.is_file():
-        line = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-        write_secret(public, line + b"\n")
+        write_private(folder / f"{CLIENT}.key", key.private_bytes(*_OPENSSH))
+    line = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH) + b"\n"
+    if (
+        not public.is_file() or public.read_bytes() != line
+    ):  # that of an earlier key would be admitted, and this one not
+        write_private(public, line)
     return public
 
 
@@ -177,7 +185,11 @@ def public_key_of(line: str) -> ec.EllipticCurvePublicKey:
 
 
 def _authority(site: Site, now: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """The authority of this workspace, made at the first call."""
+    """The authority of this workspace, made at the first call.
+
+    Raises:
+        ConfigurationError: it has ended, or its key does not fit or is open to others.
+    """
     folder = make_folder(site)
     path, key_path = folder / f"{AUTHORITY}.pem", folder / f"{AUTHORITY}.key"
     if path.is_file() and key_path.is_file():
@@ -185,30 +197,45 @@ def _authority(site: Site, now: datetime) -> tuple[x509.Certificate, ec.Elliptic
         key = serialization.load_pem_private_key(key_path.read_bytes(), None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise ConfigurationError(f"{key_path} is no key that was made here; move both {AUTHORITY}.* away")
-        return x509.load_pem_x509_certificate(path.read_bytes()), key
+        kept = x509.load_pem_x509_certificate(path.read_bytes())
+        if kept.public_key() != key.public_key():
+            raise ConfigurationError(
+                f"{key_path} is not the key of {path}: one of them is older; put back the two that belong together"
+            )
+        _check_authority(path, kept)
+        return kept, key
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(
-        f"Afterwatch authority {site.settings.site.name}", key, now, timedelta(days=365 * AUTHORITY_YEARS)
-    )
+    until = now + timedelta(days=365 * AUTHORITY_YEARS)
+    builder = _builder(f"Afterwatch authority {site.settings.site.name}", key, now, until)
     certificate = (
         builder.issuer_name(_subject(f"Afterwatch authority {site.settings.site.name}"))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_may_sign(), critical=True)
         .sign(key, hashes.SHA256())
     )
-    write_secret(key_path, key.private_bytes(*_PKCS8))
-    write_secret(path, certificate.public_bytes(serialization.Encoding.PEM))
+    write_private(key_path, key.private_bytes(*_PKCS8))
+    write_private(path, certificate.public_bytes(serialization.Encoding.PEM))
     return certificate, key
 
 
-def _builder(name: str, key: ec.EllipticCurvePrivateKey, now: datetime, life: timedelta) -> x509.CertificateBuilder:
+def _check_authority(path: Path, authority: x509.Certificate) -> None:
+    """Raise ConfigurationError where an authority has ended: nothing that it signed is taken any more."""
+    until = authority.not_valid_after_utc
+    if until <= datetime.now(UTC):
+        raise ConfigurationError(
+            f'{path} ended on {until:%Y-%m-%d}; move {AUTHORITY}.* away, "afterwatch federate certificate --host NAME" makes '
+            "another, and every client is handed it anew"
+        )
+
+
+def _builder(name: str, key: ec.EllipticCurvePrivateKey, now: datetime, until: datetime) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(_subject(name))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))  # clocks of clients are not always right
-        .not_valid_after(now + life)
+        .not_valid_after(until)
     )
 
 
@@ -249,23 +276,23 @@ def _general_name(host: str) -> x509.GeneralName:
 
 
 def make_folder(site: Site) -> Path:
-    """The folder of the keys, made where it is not there."""
+    """The folder of the keys, made where it is not there, and closed where others could enter it.
+
+    Raises:
+        ConfigurationError: it is somebody else's, and open to others.
+    """
     folder = keys_folder(site)
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        make_private(folder)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder} cannot be made its owner's only ({error.strerror or error}); its owner has to: chmod "
+            f"{OWNERS_FOLDER:o} {folder}"
+        ) from None
     return folder
 
 
 def _check_secret(path: Path) -> None:
     mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
+    if mode & OTHERS:
         raise ConfigurationError(f"{path} has mode {mode:04o}, and a secret is its owner's only; chmod 600 {path}")
-
-
-def write_secret(path: Path, content: bytes) -> None:
-    """The whole file or the earlier one, readable by nobody else, also while it is written."""
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)

@@ -1,24 +1,23 @@
 """From a plan to this site's part in it: what it may learn from is gathered, and a training is made of it.
 
-It is gathered anew for each round; clips and vectors stay in a folder between them (`.afterwatch/federation/<name>/material`) and
-are decoded once. A round learns from what is known at its begin: a night in
-between may add recordings, and what people call an anomaly meanwhile is left out.
+It is gathered anew for each round; clips and vectors stay in a folder between them (`.afterwatch/federation/<name>/material-…`)
+and are decoded once, also where the site is started anew. A round learns from what is known at its begin: a night in between may
+add recordings, and what people call an anomaly meanwhile is left out.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra.errors import ConfigurationError, FootageError, LakeError
-from models.federation.base import SiteError
+from models.federation.base import Progress, SiteError
 from models.federation.plan import FederatedPlan
 from workspace.federation.autoencoder_material import AutoencoderMaterial, gather_autoencoder
 from workspace.federation.classifier_material import ClassifierMaterial, gather_classifier
+from workspace.federation.folders import make_material_folder
 from workspace.federation.policy import check_allowed
 from workspace.federation.projection_material import ProjectionMaterial, gather_projection
 from workspace.opened import Workspace
 
-Progress = Callable[[str, float, float], None]
 SiteMaterial = AutoencoderMaterial | ClassifierMaterial | ProjectionMaterial
 """What a site learns from; `.site` is its training (see `SiteTraining`)."""
 
@@ -55,6 +54,8 @@ def site_material(
 ) -> SiteMaterial:
     """Gather what a plan learns from at this site.
 
+    What is kept of other plans' clips and vectors is taken away: a site takes part in one federation at a time.
+
     Args:
         workspace: of the site.
         plan: as it came from the server; it is held against the site's policy first.
@@ -66,13 +67,14 @@ def site_material(
 
     Raises:
         SiteError: this site takes no part: the plan is not allowed, there is no footage, or there are fewer samples than
-            `[federation] least_samples`.
+            `[federation] least_samples`. Counted are samples of different pictures, however often a plan takes one.
     """
     check_allowed(plan, workspace.settings.federation)
     cameras = cameras_of(workspace, material)
     data = None if material.data is None else material.data.expanduser()
     campaign, region = material.campaign, material.region
     found: SiteMaterial
+    make_material_folder(workspace, plan.name, plan.digest)
     try:
         match plan.kind:
             case "autoencoder":
@@ -89,11 +91,11 @@ def site_material(
                 )
     except (ConfigurationError, FootageError, LakeError) as error:
         raise SiteError("no-footage", str(error)) from error
-    least, count = workspace.settings.federation.least_samples, found.site.samples
+    least, count = workspace.settings.federation.least_samples, found.distinct
     if count < least:
         raise SiteError(
             "too-few-samples",
-            f"there are {count} samples to train on, and [federation] least_samples asks for {least}: weights that few "
+            f"there are {count} different samples to train on, and [federation] least_samples asks for {least}: weights that few "
             "pictures made say much of them; add footage, or lower it",
         )
     return found

@@ -4,7 +4,7 @@ A memory is a client's optimiser state after a round. It stays at the client, un
 last two are kept: where the server is killed while a round is under way, it asks for that round again, and the client begins
 it with the memory from before, so that the round comes out as it would have.
 
-Every file is a safetensors file, written whole or not at all; nothing is pickled.
+Every file is a safetensors file, written whole or not at all, also where the power is cut; nothing is pickled.
 """
 
 import json
@@ -18,21 +18,19 @@ import numpy as np
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import load, save
 
-from footage.writing import write_bytes
 from infra.errors import ConfigurationError, WeightsError
-from models.federation.base import Tensors
+from models.autoencoders.checkpoint import header_of
+from models.federation.base import Tensors, rounds_kept
 from models.federation.reports import RoundRecord, RoundReport, better
+from workspace.federation.folders import DIGITS, MATERIAL, check_federation, federation_folder, make_federation_folder
+from workspace.federation.private_files import make_private, write_private
+from workspace.opened import Workspace
 
 CHECKPOINT = "checkpoint.safetensors"
 ROUNDS = "rounds.json"
 FOLDER = "memories-"
 SHARED, BEST = "shared.", "best."
 ABOUT = "afterwatch"
-KEPT = 2
-"""Memories of a plan that are kept: after the round that is under way, and after the one before it."""
-DIGITS = 16
-"""Of a plan's hash, which name its folder."""
-LENGTH_BYTES = 8
 
 
 class Memories:
@@ -79,17 +77,13 @@ class Memories:
         if not _is_safetensors(memory):
             raise ValueError("a memory is a safetensors file")
         if not self._folder.is_dir():
-            self._forget_older_plans()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(self._path(round_number), memory)
-        earlier = sorted(number for number in self._rounds() if number <= round_number)
-        for number in self._rounds():
-            if number not in earlier[-KEPT:]:
-                self._path(number).unlink(missing_ok=True)
-
-    def _forget_older_plans(self) -> None:
-        for path in self._folder.parent.glob(f"{FOLDER}*"):
-            shutil.rmtree(path)
+            forget_memories(self._folder.parent)
+        make_federation_folder(self._folder.parent)
+        make_private(self._folder)
+        write_private(self._path(round_number), memory)
+        rounds = self._rounds()
+        for number in set(rounds) - rounds_kept(rounds, round_number):
+            self._path(number).unlink(missing_ok=True)
 
     def _rounds(self) -> list[int]:
         names = [path.stem for path in self._folder.glob("*.safetensors")] if self._folder.is_dir() else []
@@ -97,6 +91,38 @@ class Memories:
 
     def _path(self, round_number: int) -> Path:
         return self._folder / f"{round_number:06}.safetensors"
+
+
+def forget_memories(folder: Path) -> None:
+    """Take the memories of every plan of a federation away.
+
+    Args:
+        folder: of the federation, see `federation_folder`.
+    """
+    for path in folder.glob(f"{FOLDER}*"):
+        shutil.rmtree(path)
+
+
+def forget_federation(workspace: Workspace, name: str) -> None:
+    """Take away what a client goes on with in a federation: memories, clips and vectors.
+
+    Receipts stay, and so does the checkpoint of a server (see `forget_checkpoint`). Does the federation ask again, footage is
+    decoded anew, and the optimiser begins anew.
+
+    Args:
+        workspace: of the client; it must not take part while this is called.
+        name: of the federation.
+
+    Raises:
+        ConfigurationError: the name cannot be one, or (UnknownNameError) nothing is kept of it.
+    """
+    folder = federation_folder(workspace, name)
+    check_federation(workspace, name)
+    forget_memories(folder)
+    for path in folder.glob(f"{MATERIAL}*"):
+        shutil.rmtree(path)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 # The server's side.
@@ -142,10 +168,10 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "rounds": [one.to_values() for one in checkpoint.rounds],
         "best": None if best is None else best.to_values(),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(folder / CHECKPOINT, save(tensors, {ABOUT: json.dumps(about, allow_nan=False)}))
+    make_federation_folder(folder)
+    write_private(folder / CHECKPOINT, save(tensors, {ABOUT: json.dumps(about, allow_nan=False)}))
     told = {"plan": checkpoint.digest, "rounds": about["rounds"], "best": None if best is None else best.number}
-    write_bytes(folder / ROUNDS, (json.dumps(told, indent=2) + "\n").encode())
+    write_private(folder / ROUNDS, (json.dumps(told, indent=2) + "\n").encode())
 
 
 def load_checkpoint(folder: Path, digest: str | None = None) -> Checkpoint | None:
@@ -164,7 +190,7 @@ def load_checkpoint(folder: Path, digest: str | None = None) -> Checkpoint | Non
         return None
     content = path.read_bytes()
     try:
-        about = json.loads(_header(content)[ABOUT])
+        about = json.loads(header_of(content)[ABOUT])
         tensors = load(content)
         rounds = tuple(RoundRecord.from_values(one) for one in about["rounds"])
         best = None if about["best"] is None else _report(about["best"], _under(tensors, BEST))
@@ -185,7 +211,11 @@ def _report(values: Mapping[str, Any], shared: Tensors) -> RoundReport:
 
 
 def forget_checkpoint(folder: Path) -> None:
-    """Take a federation's checkpoint away, so that it begins with round 1 again; its receipts stay."""
+    """Take a federation's checkpoint away, so that it begins with round 1 again; its receipts stay.
+
+    Memories go as well: where the server's workspace is a client too, they are of the course that is forgotten.
+    """
+    forget_memories(folder)
     for name in (CHECKPOINT, ROUNDS):
         (folder / name).unlink(missing_ok=True)
 
@@ -200,12 +230,3 @@ def _is_safetensors(content: bytes) -> bool:
     except SafetensorError:
         return False
     return True
-
-
-def _header(content: bytes) -> dict[str, str]:
-    """The texts in a safetensors file's header; the library reads them from files only."""
-    length = int.from_bytes(content[:LENGTH_BYTES], "little")
-    if not 0 < length <= len(content) - LENGTH_BYTES:
-        raise ValueError("no safetensors header")
-    found: dict[str, str] = json.loads(content[LENGTH_BYTES : LENGTH_BYTES + length])["__metadata__"]
-    return found

@@ -1,6 +1,6 @@
 """What a projection of a federation is trained on at this site: a folder of classes, or a campaign's normal footage."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from models.encoders.base import EncoderSpec
-from models.federation.base import SiteError
+from models.federation.base import Progress, SiteError
 from models.federation.plan import FederatedPlan
 from models.federation.plan_settings import classes_of, projection_settings
 from models.federation.projection_site import ProjectionSite
@@ -22,8 +22,6 @@ from workspace.opened import Workspace
 from workspace.projections import PARTS, check_clips, split_by_source
 from workspace.training_clips import Clip, camera_clips, class_clips
 from workspace.viewed_clips import embed_clips
-
-Progress = Callable[[str, float, float], None]
 
 MOST_SAMPLES = 1000
 """Of a campaign's footage, about."""
@@ -48,6 +46,11 @@ class ProjectionMaterial:
     settings: ProjectionTraining
     held_out: ViewedVectors
     data: dict[str, Any]
+
+    @property
+    def distinct(self) -> int:
+        """Samples that are trained on; views of one are no further ones."""
+        return self.site.samples
 
 
 def gather_projection(
@@ -89,7 +92,7 @@ def gather_projection(
         clips,
         encoder,
         inputs.viewing,
-        cache=material_folder(workspace, plan.name),
+        cache=material_folder(workspace, plan.name, plan.digest),
         threads=workspace.settings.compute.decode_threads,
         progress=progress,
     )

@@ -2,7 +2,7 @@
 
 `.afterwatch/federation/<name>/receipts.jsonl` only ever grows. A line is on the disk (`fsync`) before its message is handed
 to the network: what left without a line does not exist, and a line without its message means that the process ended in
-between.
+between. Requests that were refused before a folder was made for them have theirs in `.afterwatch/federation/receipts.jsonl`.
 """
 
 import fcntl
@@ -14,10 +14,23 @@ from pathlib import Path
 
 from infra.errors import ConfigurationError, LakeError
 from models.federation.receipts import Direction, Receipt
-from workspace.federation.folders import check_federation, federation_folder, federations
+from workspace.federation.folders import (
+    all_federations_folder,
+    check_federation,
+    federation_folder,
+    federations,
+    make_federation_folder,
+)
+from workspace.federation.private_files import OTHERS, OWNERS_FILE, sync_folder
 from workspace.opened import Workspace
 
 RECEIPTS = "receipts.jsonl"
+REFUSED = "(refused)"
+"""In place of a federation's name, which never is in brackets: requests that were refused before anything was made for them."""
+
+
+class ReceiptError(LakeError):
+    """A receipt cannot be written: its message must not leave, nor any other."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +71,21 @@ def append_receipt(folder: Path, receipt: Receipt) -> None:
     """Write a receipt behind those that are there; when this returns it is on the disk.
 
     Args:
-        folder: of the federation, see `federation_folder`.
+        folder: of the federation, see `federation_folder`; of what is refused before anything is made, that of all of them.
         receipt: of a message that has not left yet, or that has just arrived.
 
     Raises:
-        LakeError: it cannot be written; the message must not leave then.
+        ReceiptError: it cannot be written; the message must not leave then.
     """
     path = folder / RECEIPTS
     line = receipt.to_json().encode() + b"\n"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_federation_folder(folder)
         is_new = not path.exists()
-        with path.open("a+b", buffering=0) as file:
-            # Several processes write: each message of a round starts one.
+        with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, OWNERS_FILE), "r+b", buffering=0) as file:
+            if os.fstat(file.fileno()).st_mode & OTHERS:
+                os.fchmod(file.fileno(), OWNERS_FILE)
+            # Another process may write: a workspace can be a federation's server and one of its clients.
             fcntl.flock(file, fcntl.LOCK_EX)
             end = file.seek(0, os.SEEK_END)
             if end and os.pread(file.fileno(), 1, end - 1) != b"\n":
@@ -80,9 +95,9 @@ def append_receipt(folder: Path, receipt: Receipt) -> None:
                 raise OSError(f"{written} of {len(line)} bytes were written")
             os.fsync(file.fileno())
         if is_new:
-            _sync_folder(folder)
+            sync_folder(folder)
     except OSError as error:
-        raise LakeError(
+        raise ReceiptError(
             f"{path} cannot be written ({error.strerror or error}); nothing leaves without its receipt: free space or grant "
             "access"
         ) from error
@@ -114,16 +129,18 @@ def read_receipts(folder: Path) -> ReadReceipts:
 
 
 def receipts_of(workspace: Workspace, name: str | None = None) -> dict[str, ReadReceipts]:
-    """Receipts of one federation, or of all that a workspace keeps some of, by name.
+    """Receipts of one federation, or of all that a workspace keeps some of, by name; `REFUSED` is one where there are such.
 
     Raises:
         ConfigurationError: the name cannot be one, or (UnknownNameError) nothing is kept of it.
         LakeError: see `read_receipts`.
     """
-    if name is not None:
+    every = all_federations_folder(workspace)
+    folders = {REFUSED: every} if (every / RECEIPTS).is_file() else {}
+    folders |= {each: federation_folder(workspace, each) for each in federations(workspace)}
+    if name is not None and name not in folders:
         check_federation(workspace, name)
-    names = federations(workspace) if name is None else (name,)
-    return {each: read_receipts(federation_folder(workspace, each)) for each in names}
+    return {each: read_receipts(folder) for each, folder in folders.items() if name in (None, each)}
 
 
 def chosen(
@@ -154,12 +171,3 @@ def totals_of(receipts: Sequence[Receipt]) -> Totals:
         message_bytes=sum(receipt.bytes for receipt in receipts),
         refused=sum(bool(receipt.refused) for receipt in receipts),
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    """The new file's name is on the disk as well."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

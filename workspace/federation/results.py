@@ -83,15 +83,17 @@ def keep_model(
     if not author.strip():
         raise ConfigurationError("a model has an author; say who you are")
     about = _federation(plan, material, clients)
-    match material:
-        case AutoencoderMaterial():
-            kept = _autoencoder(workspace, plan, material, shared, about, author.strip())
-        case ClassifierMaterial():
-            kept = _classifier(workspace, plan, material, shared, about, author.strip())
-        case ProjectionMaterial():
-            kept = _projection(workspace, plan, material, shared, about, author.strip())
-    shutil.rmtree(material_folder(workspace, plan.name), ignore_errors=True)
-    return kept
+    try:
+        match material:
+            case AutoencoderMaterial():
+                return _autoencoder(workspace, plan, material, shared, about, author.strip())
+            case ClassifierMaterial():
+                return _classifier(workspace, plan, material, shared, about, author.strip())
+            case ProjectionMaterial():
+                return _projection(workspace, plan, material, shared, about, author.strip())
+    finally:
+        # Also where the model cannot be kept: a disk may be full of them, and they can be made again.
+        shutil.rmtree(material_folder(workspace, plan.name, plan.digest), ignore_errors=True)
 
 
 def _federation(plan: FederatedPlan, material: SiteMaterial, clients: int | None) -> dict[str, Any]:
@@ -238,6 +240,7 @@ def _projection(
         "code": distribution_version("afterwatch"),
         "torch": distribution_version("torch"),
         "remark": "",
+        projections.CANDIDATE: True,  # others had a part in it: a name alone in the settings does not mean this version
         "federation": dict(federation),
     }
     version = projections.save_projection(workspace, plan.name, projection, card)

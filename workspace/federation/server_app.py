@@ -1,7 +1,8 @@
 """The server's side of a federation: Flower's ServerApp over the rounds, going on where an earlier one stopped.
 
 What it learns of its clients is what `run_rounds` lets through. After each round the checkpoint is replaced, so that the
-next start goes on with the round after it; after the last one the tensors go into the registry, with every round on the card.
+next start goes on with the round after it; after the last one the tensors go into the registry, with every round on the card,
+and those of the best round to the sites.
 """
 
 import time
@@ -13,17 +14,22 @@ from importlib.metadata import version as distribution_version
 from threading import Event, Thread
 from typing import Any
 
+import grpc
 from flwr.app import Context, Message
 from flwr.serverapp import Grid, ServerApp
 from flwr.superlink.grid import GrpcGrid
 from safetensors.numpy import save
 
 import models.federation.flower  # noqa: F401  # keeps Flower quiet
+from models.federation.local_grid import LocalGrid
+from models.federation.messages import unreadable
 from models.federation.plan import FederatedPlan
+from models.federation.receipts import Receipt
 from models.federation.reports import FederatedResult, RoundReport
 from models.federation.rounds import run_rounds
 from models.federation.sites import initial_shared
 from workspace.federation.folders import federation_folder
+from workspace.federation.handing_out import HandingOut
 from workspace.federation.memories import Checkpoint, load_checkpoint, save_checkpoint
 from workspace.federation.receipt_files import append_receipt
 from workspace.opened import Workspace
@@ -34,6 +40,7 @@ LINK_S = 10.0
 """Time for which the link to SuperLink, a process beside this one, may be down before it is an error."""
 BEST, LAST = "best.", "last."
 """Prefixes of the tensors in the registry: of the best round, and of the last where that is another."""
+
 
 OnRound = Callable[[RoundReport], None]
 
@@ -80,24 +87,29 @@ class AdmittedGrid(GrpcGrid):
         """Ask and wait for the replies, at most `timeout` seconds; who has not sent all of its reply by then is left out.
 
         Flower waits for up to two hours for the tensors of a reply that is announced: whose client went away in between
-        would hold up the round. So each reply is awaited by a thread of its own, and given up together.
+        would hold up the round. So each reply is awaited by a thread of its own, and given up together. One that cannot be read
+        is an error of the client that sent it, and of nobody else.
         """
+        asked = list(messages)
         until = time.monotonic() + (float("inf") if timeout is None else timeout)
         replies: list[Message] = []
         errors: list[Exception] = []
         over = Event()
 
-        def await_reply(number: str) -> None:
+        def await_reply(message: Message, number: str) -> None:
             try:
                 while not over.is_set() and not (came := list(self.pull_messages([number]))):
                     over.wait(POLL_S)
                 if not over.is_set():
                     replies.extend(came)
-            except Exception as error:  # noqa: BLE001 — told by the thread that waits
+            except grpc.RpcError as error:  # told by the thread that waits
                 errors.append(error)
+            except Exception:  # noqa: BLE001 — whatever junk makes of Flower's reader
+                replies.append(unreadable(message))
 
-        numbers = [number for number in self.push_messages(messages) if number]
-        threads = [Thread(target=await_reply, args=(number,), daemon=True) for number in numbers]
+        numbers = self.push_messages(asked)
+        pairs = [(message, number) for message, number in zip(asked, numbers, strict=True) if number]
+        threads = [Thread(target=await_reply, args=pair, daemon=True) for pair in pairs]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -116,6 +128,7 @@ def server_app(
     *,
     on_round: OnRound = lambda _report: None,
     on_result: Callable[[FederatedResult], None] = lambda _result: None,
+    on_handed: Callable[[Mapping[str, str]], None] = lambda _told: None,
 ) -> ServerApp:
     """Flower's ServerApp of a plan.
 
@@ -125,6 +138,8 @@ def server_app(
         wanted: whom to wait for.
         on_round: given each report when its checkpoint is on the disk.
         on_result: given what all rounds came to.
+        on_handed: given who was handed the best round's tensors, see `HandingOut.run`. Sites that took part in the last round
+            are waited for; where all rounds were done before, as many as `wanted` says.
     """
     folder, settings = federation_folder(workspace, plan.name), workspace.settings.federation
     app = ServerApp()
@@ -139,22 +154,28 @@ def server_app(
             save_checkpoint(folder, reached)
             on_round(report)
 
-        on_result(
-            run_rounds(
-                plan,
-                reached.shared,
-                grid,
-                first_round=reached.next_round,
-                clients_at_least=wanted.at_least,
-                clients_wanted=max(wanted.clients, wanted.at_least),
-                round_s=settings.round_s,
-                wait_s=settings.wait_s,
-                on_round=ended,
-                on_receipt=lambda receipt: append_receipt(folder, receipt),
-                names=grid.name_of if isinstance(grid, AdmittedGrid) else None,
-                best=reached.best,
-            )
+        def receipt(made: Receipt) -> None:
+            append_receipt(folder, made)
+
+        names = grid.name_of if isinstance(grid, AdmittedGrid | LocalGrid) else str
+        result = run_rounds(
+            plan,
+            reached.shared,
+            grid,
+            first_round=reached.next_round,
+            clients_at_least=wanted.at_least,
+            clients_wanted=max(wanted.clients, wanted.at_least),
+            round_s=settings.round_s,
+            wait_s=settings.wait_s,
+            on_round=ended,
+            on_receipt=receipt,
+            names=names,
+            best=reached.best,
         )
+        on_result(result)
+        sites = len(result.rounds[-1].used) if result.rounds else wanted.clients
+        end = HandingOut(plan, result.best, grid, names=names, on_receipt=receipt)
+        on_handed(end.run(sites, round_s=settings.round_s, wait_s=settings.wait_s))
 
     return app
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -61,6 +62,7 @@ def site(plan: FederatedPlan, scene: int = 0) -> AutoencoderSite:
     return autoencoder_site(plan, *footage(scene))
 
 
+@cache
 def central(epochs: int) -> tuple[Trained, list[bytes]]:
     """A training on the footage of site 0, and its checkpoints."""
     kept: list[bytes] = []
@@ -140,7 +142,7 @@ def test_what_is_measured_from_footage_does_not_cross() -> None:
 def test_sites_learn_from_one_another() -> None:
     """On the footage of one site, the federation's tensors do better than those of the other site alone."""
     longer = replace(TRAINING, cuboids_per_epoch=CUBOIDS, learning_rate=1e-2)
-    plan = autoencoder_plan("gate", SETTINGS, longer, rounds=4, local_epochs=6)
+    plan = autoencoder_plan("gate", SETTINGS, longer, rounds=2, local_epochs=5)
     sites = {"gate": site(plan, 0), "yard": site(plan, 3)}
     together, _ = federated(plan, sites)
     alone, _ = federated(plan, {"yard": sites["yard"]})
@@ -158,7 +160,19 @@ def test_a_round_asked_for_again_gives_the_same_and_leaves_the_tensors_alone() -
     assert same(shared, before)
     second, again = (site(plan).train(first.shared, 2, first.memory) for _ in range(2))
     assert same(second.shared, again.shared) and second.memory == again.memory
-    assert (second.samples, second.loss) == (again.samples, again.loss) == (CUBOIDS, again.loss)
+    assert (second.samples, second.loss) == (again.samples, again.loss)
+    assert one.samples == CUBOIDS and second.samples == TRAINING.cuboids_per_epoch, "those it was trained on"
+
+
+def test_samples_that_are_told_are_the_different_cuboids_of_all_epochs_of_the_round() -> None:
+    plan = planned(2, 2)
+    drawn = [
+        set(np.random.default_rng((TRAINING.seed, epoch)).permutation(CUBOIDS)[: TRAINING.cuboids_per_epoch].tolist())
+        for epoch in (2, 3)
+    ]
+    told = site(plan).train(initial_shared(plan), 2, None).samples
+    assert told == len(drawn[0] | drawn[1]) and 12 < told < CUBOIDS
+    assert told <= plan.most_samples and plan.drawn_samples == TRAINING.cuboids_per_epoch
 
 
 def test_memory_and_the_number_of_the_round_count() -> None:

@@ -1,16 +1,17 @@
 """A federation in one place: ids, replies, refusals, and sites that do not come back in time."""
 
 from collections.abc import Iterator, MutableMapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from flwr.app import Message, RecordDict
 
 from infra.errors import ConfigurationError
-from models.federation.base import Evaluation, SiteError
+from models.federation.base import Evaluation, SiteError, rounds_kept
 from models.federation.local_grid import LocalGrid, SiteClient, memory_before, node_id
 from models.federation.messages import (
     EVALUATE,
@@ -123,7 +124,7 @@ def test_a_site_that_is_late_is_left_out_and_away_until_it_is_done() -> None:
 
     with threads() as pool:
         grid = LocalGrid({"slow": slow, "north": SiteClient(LineSite(0))}, pool)
-        (reply,) = grid.send_and_receive(asked(grid), timeout=1.5)
+        (reply,) = grid.send_and_receive(asked(grid), timeout=1.0)
         assert reply.metadata.src_node_id == node_id("north")
         assert grid.get_node_ids() == [node_id("north")]
         go.set()
@@ -157,6 +158,47 @@ def test_a_site_goes_on_from_its_newest_memory_and_keeps_two() -> None:
             grid.send_and_receive(asked(grid, TRAIN, number))
     assert site.asked == [(1, False), (2, True), (3, True), (3, True)]
     assert set(memories) == {2, 3}
+
+
+def test_a_round_asked_for_again_after_one_sat_out_begins_with_the_same_memory() -> None:
+    site = LineSite(0)
+    with threads() as pool:
+        grid = LocalGrid({"north": SiteClient(site)}, pool)
+        for number in (1, 3, 3, 2):
+            grid.send_and_receive(asked(grid, TRAIN, number))
+    assert site.asked == [(1, False), (3, True), (3, True), (2, True)]
+
+
+def test_the_memories_that_are_kept() -> None:
+    assert rounds_kept([1, 3], 3) == {1, 3} and rounds_kept([1, 3, 4], 4) == {3, 4}
+    assert rounds_kept([1, 4, 5], 4) == {1, 4} and rounds_kept([5, 6], 6) == {5, 6} and rounds_kept([3], 3) == {3}
+
+
+class Garbling(ThreadPoolExecutor):
+    """Gives other bytes in the place of those of one node."""
+
+    def __init__(self, node: int, raw: bytes) -> None:
+        super().__init__(2)
+        self._node, self._raw = node, raw
+
+    def submit(self, function: Any, *args: Any, **more: Any) -> Any:  # type: ignore[override]
+        found = super().submit(function, *args, **more)
+        if self._node not in args:
+            return found
+        garbled: Future[bytes] = Future()
+        garbled.set_result(self._raw)
+        return garbled
+
+
+@pytest.mark.parametrize("raw", [b"\xff\xff\xff", b"\x0a\x00" * 2**20], ids=["junk", "too many bytes"])
+def test_bytes_that_are_no_reply_are_named_and_the_rounds_go_on(raw: bytes) -> None:
+    with Garbling(node_id("bad"), raw) as pool:
+        grid = LocalGrid({"bad": SiteClient(LineSite(0)), "good": SiteClient(LineSite(1))}, pool)
+        found = run_rounds(PLAN, made_tensors(PLAN), grid, round_s=30, wait_s=0)
+    for record in found.rounds:
+        bad, good = record.clients
+        assert (bad.refused, bad.not_evaluated) == ("unreadable", "unreadable") and good.loss is not None
+    assert len(raw) < 100 or "bytes, the most is" in str(grid.errors["bad"])
 
 
 def test_the_memory_before_a_round() -> None:

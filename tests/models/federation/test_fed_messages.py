@@ -17,6 +17,7 @@ from models.federation.messages import (
     EVALUATE,
     GONE,
     TRAIN,
+    UNREADABLE,
     Stage,
     arrays_of,
     check_reply,
@@ -25,10 +26,13 @@ from models.federation.messages import (
     read_request,
     read_train_reply,
     refusal,
+    reply_to,
     request,
     train_reply,
+    unreadable,
     word_of,
 )
+from models.federation.plan import FederatedPlan
 from models.federation.updates import UpdateError
 from tests.models.federation.made_sites import made_plan, made_tensors
 
@@ -180,6 +184,41 @@ def test_a_refusal_is_one_word_and_no_other_text_is_repeated() -> None:
         refusal(asked, "/footage/yard is empty")  # type: ignore[arg-type]
     assert word_of(Error(2, "<class 'OSError'>:<'/footage/yard'>")) == "failed"
     assert word_of(Error(5, "node unavailable")) == GONE
+    assert word_of(unreadable(asked).error) == UNREADABLE
+
+
+def test_a_reply_bears_the_time_of_its_request() -> None:
+    asked = Message(RecordDict(), 7, TRAIN, ttl=60)
+    asked.metadata.created_at -= 30
+    for reply in (reply_to(asked, made_reply()), refusal(asked, "failed"), unreadable(asked)):
+        assert (reply.metadata.created_at, reply.metadata.ttl) == (asked.metadata.created_at, 60)
+        assert reply.metadata.src_node_id == 7
+
+
+def test_a_plan_is_checked_before_its_tensors_are_looked_at() -> None:
+    def check(plan: FederatedPlan) -> None:
+        assert plan == PLAN
+        raise SiteError("too-few-samples", "not for this site")
+
+    record = made_request()
+    put_in(record, "arrays", "decoder.bias", Array(np.zeros(4, np.float32)))
+    with pytest.raises(SiteError, match="not for this site"):
+        read_request(record, check)
+    with pytest.raises(
+        SiteError, match=r"what the server sent is refused: tensor decoder\.bias: shape \(4,\)"
+    ) as refused:
+        read_request(record)
+    assert "update" not in str(refused.value)
+
+
+def test_what_is_said_of_a_reply_is_short_and_moves_no_cursor() -> None:
+    record = made_reply()
+    record["arrays"]["decoder.bias"].dtype = "\x1b[2J"  # type: ignore[union-attr]
+    many = RecordDict({f"\x1b{number}": MetricRecord() for number in range(1000)})
+    for wrong in (record, many):
+        with pytest.raises(UpdateError) as refused:
+            check_reply(wrong, PLAN)
+        assert str(refused.value).isprintable() and len(str(refused.value)) < 1000
 
 
 def test_stages_are_flowers_types_of_messages() -> None:

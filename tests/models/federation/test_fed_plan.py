@@ -5,21 +5,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.errors import ConfigurationError
-from models.federation.plan import KINDS, MOST_TEXT, FederatedPlan, TensorSpec
+from models.federation.plan import KINDS, MOST_SAMPLES, MOST_TEXT, FederatedPlan, TensorSpec
 from tests.models.federation.made_sites import made_plan
 
+texts = st.text('aé字 ."\\', max_size=5)
 values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**40), 2**40)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
 )
 specs = st.builds(
     TensorSpec,
@@ -31,8 +28,8 @@ plans = st.builds(
     FederatedPlan,
     st.sampled_from(KINDS),
     st.from_regex(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,20}", fullmatch=True),
-    st.dictionaries(st.text(), values, max_size=3),
-    st.dictionaries(st.text(), values, max_size=3),
+    st.dictionaries(texts, values, max_size=3),
+    st.dictionaries(texts, values, max_size=3),
     st.integers(1, 1000),
     st.integers(1, 1000),
     st.integers(0, 2**63 - 1),
@@ -40,6 +37,7 @@ plans = st.builds(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(plans)
 def test_a_plan_comes_back_from_json(plan: FederatedPlan) -> None:
     back = FederatedPlan.from_json(plan.to_json())
@@ -95,6 +93,8 @@ def test_bytes_are_those_of_the_values() -> None:
         ({"shared": (TensorSpec("w", (1,), "float32"),) * 2}, "one name"),
         ({"shared": (TensorSpec("w", (2**20, 2**20), "float32"),)}, "bytes"),
         ({"shared": [TensorSpec("w", (1,), "float32")]}, "tuple"),
+        ({"model": {"classes": ["fall", "\x1b]0;x\x07"]}}, "printable"),
+        ({"training": {"inner": {"a\nb": 1}}}, "printable"),
     ],
 )
 def test_a_wrong_value_is_refused(changed: dict[str, Any], told: str) -> None:
@@ -118,6 +118,22 @@ def test_a_wrong_value_is_refused(changed: dict[str, Any], told: str) -> None:
 def test_a_wrong_tensor_is_refused(name: str, shape: Any, dtype: str) -> None:
     with pytest.raises(ConfigurationError):
         TensorSpec(name, shape, dtype)
+
+
+@pytest.mark.parametrize("changed", [{"kind": "\x1b[2J"}, {"dtype": "\x1b[2J"}, {"\x1b[2J": 1}, {"name": "\x1b[2J"}])
+def test_what_is_said_of_a_plan_moves_no_cursor(changed: dict[str, Any]) -> None:
+    text = changed_json(**changed) if "dtype" not in changed else made_plan().to_json().replace("float32", r"\u001b[2J")
+    with pytest.raises(ConfigurationError) as refused:
+        FederatedPlan.from_json(text)
+    assert str(refused.value).isprintable()
+
+
+def test_samples_that_an_epoch_draws_are_told_by_a_plan() -> None:
+    assert made_plan().drawn_samples is None and made_plan().most_samples == MOST_SAMPLES
+    plan = replace(made_plan(), training={"cuboids_per_epoch": 12}, local_epochs=3)
+    assert (plan.drawn_samples, plan.most_samples) == (12, 36)
+    assert replace(plan, training={"cuboids_per_epoch": 10**9}).most_samples == MOST_SAMPLES
+    assert replace(plan, kind="projection").drawn_samples is None
 
 
 def changed_json(**changed: Any) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.errors import ConfigurationError
@@ -17,6 +17,7 @@ from models.federation.base import LocalUpdate
 from models.federation.messages import arrays_of, request, train_reply
 from models.federation.receipts import (
     LONGEST_TEXT,
+    MORE_ENTRIES,
     Receipt,
     TensorReceipt,
     ValueReceipt,
@@ -56,6 +57,11 @@ records = st.dictionaries(
 ).map(RecordDict)
 
 
+def printed(text: str) -> str:
+    return text if text.isprintable() else ascii(text)
+
+
+@settings(max_examples=50, deadline=None)
 @given(records)
 def test_everything_in_a_record_is_in_its_receipt(record: RecordDict) -> None:
     receipt = made_receipt(record)
@@ -65,11 +71,12 @@ def test_everything_in_a_record_is_in_its_receipt(record: RecordDict) -> None:
         for own, value in inside.items():
             if isinstance(value, Array):
                 digest = sha256(value.data).hexdigest()
-                tensors.append(TensorReceipt(f"{name}/{own}", "float32", value.shape, len(value.data), digest))
+                told = f"{name}/{own}"
+                tensors.append(TensorReceipt(printed(told), "float32", value.shape, len(value.data), digest))
             else:
                 text = value if isinstance(value, str) else repr(value)
-                told = text if len(text) <= LONGEST_TEXT else f"sha256:{sha256(text.encode()).hexdigest()}"
-                values.append(ValueReceipt(f"{name}/{own}", type(value).__name__, len(text.encode()), told))
+                told = printed(text) if len(text) <= LONGEST_TEXT else f"sha256:{sha256(text.encode()).hexdigest()}"
+                values.append(ValueReceipt(printed(f"{name}/{own}"), type(value).__name__, len(text.encode()), told))
     assert sorted(receipt.tensors, key=repr) == sorted(tensors, key=repr)
     assert sorted(receipt.values, key=repr) == sorted(values, key=repr)
     line = receipt.to_json()
@@ -114,6 +121,19 @@ def test_what_arrived_may_say_anything() -> None:
     told = made_receipt(RecordDict({"metrics": MetricRecord({"num-examples": 1.5, "loss": [0.5, 1.0]})}))
     assert (told.samples, told.loss) == (None, None)
     assert [value.text for value in told.values] == ["[0.5, 1.0]", "1.5"]
+
+
+def test_what_arrived_moves_no_cursor_and_fills_no_disk() -> None:
+    one = Array(np.zeros(1, np.float32))
+    arrays = ArrayRecord({f"\x1b]0;x\x07{'n' * 9000}{number}": one for number in range(300)})
+    values = {f"n{number}": number for number in range(300)} | {"\x1b": 1}
+    receipt = made_receipt(RecordDict({"arrays": arrays, "metrics": metric_record(values)}), refused="unreadable")
+    assert len(receipt.tensors) == len(PLAN.shared) + MORE_ENTRIES + 1 and len(receipt.values) == MORE_ENTRIES + 1
+    assert receipt.tensors[-1].name == "198 others" and sum(one.bytes for one in receipt.tensors) == 300 * len(one.data)
+    assert all(
+        name.isprintable() for name in [one.name for one in receipt.tensors] + [one.name for one in receipt.values]
+    )
+    assert len(receipt.to_json()) < 100_000 and Receipt.from_json(receipt.to_json()) == receipt
 
 
 @pytest.mark.parametrize(

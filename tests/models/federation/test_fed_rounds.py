@@ -9,7 +9,7 @@ import pytest
 from flwr.app import Message, RecordDict
 
 from infra.errors import ConfigurationError
-from models.federation.base import Tensors
+from models.federation.base import FederationError, SiteError, Tensors
 from models.federation.local_grid import Client, LocalGrid, SiteClient
 from models.federation.messages import EVALUATE, TRAIN
 from models.federation.reports import ClientReport, FederatedResult, RoundRecord, RoundReport, better
@@ -187,10 +187,57 @@ def test_the_best_round_is_that_of_the_least_held_out_loss() -> None:
     assert best_of(made_report(1, (10, 0.1), (90, 0.3)), made_report(2, (10, 0.9), (90, 0.2))) == 2
 
 
-def test_rounds_of_fewer_held_out_samples_are_not_compared_with_those_of_more() -> None:
-    assert best_of(made_report(1, (10, 0.5), (10, 0.7)), made_report(2, (10, 0.1))) == 1
-    assert best_of(made_report(1, (10, 0.1)), made_report(2, (10, 0.5), (10, 0.7))) == 2
-    assert best_of(made_report(1), made_report(2), made_report(3)) == 3
+def test_rounds_are_compared_over_the_clients_that_evaluated_both() -> None:
+    both = made_report(1, (10, 0.5), (90, 0.7))
+    assert best_of(both, made_report(2, (10, 0.4)), made_report(3, (10, 0.45))) == 2, "who left is not asked"
+    assert best_of(both, made_report(2, (10, 0.6))) == 1, "the one that stayed finds it worse"
+    assert best_of(made_report(1, (10, 0.1)), made_report(2, (10, 0.5), (10, 0.7))) == 2, "the second never saw round 1"
+    assert best_of(both, made_report(2)) == 1 and best_of(made_report(1), made_report(2), made_report(3)) == 3
+
+
+def test_a_number_of_held_out_samples_told_once_decides_nothing() -> None:
+    liar, after = made_report(1, (10**7, 0.1), (90, 0.9)), made_report(2, (10, 0.2), (90, 0.3))
+    assert best_of(liar, after) == 2 and best_of(after, replace(liar, number=3)) == 2
+    shrunk = made_report(2, (10, 0.4), (1, 0.6))
+    assert best_of(made_report(1, (10, 0.5), (90, 0.7)), shrunk) == 2, "held-out footage may become less"
+
+
+def test_the_best_round_is_not_that_of_a_client_that_left_early() -> None:
+    leaving = SiteClient(LineSite(2))
+
+    def leaves(message: Message) -> RecordDict:
+        if int(message.content["config"]["server-round"]) > 1:  # type: ignore[arg-type]
+            raise SiteError("failed", "")
+        return leaving(message)
+
+    found = run({**sites(["north", "south"]), "leaves": leaves})
+    assert len(found.rounds[0].used) == 3 and len(found.rounds[1].used) == 2
+    losses = [record.held_out_loss for record in found.rounds]
+    assert found.best.number > 1 and found.best.held_out_loss == min(loss for loss in losses[1:] if loss is not None)
+
+
+def no_update(message: Message) -> RecordDict:
+    if message.metadata.message_type == TRAIN:
+        raise SiteError("no-footage", "")
+    return SiteClient(LineSite(0))(message)
+
+
+def test_a_federation_without_any_update_is_an_error_however_short() -> None:
+    reports: list[RoundReport] = []
+    with pytest.raises(FederationError, match="no update of any client could be used in 5 rounds"):
+        run({"north": no_update}, first_round=4, on_round=reports.append, best=None)
+    assert [report.number for report in reports] == [4, 5]
+    with pytest.raises(FederationError, match="begin again with round 1"):
+        run({"north": no_update}, first_round=6, best=reports[0])
+    done: list[RoundReport] = []
+    run(sites(["north"]), on_round=done.append)
+    run({"north": no_update}, initial=done[3].shared, first_round=5, best=done[3])
+
+
+def test_initial_tensors_beyond_all_bounds_are_refused() -> None:
+    broken = made_tensors(PLAN) | {"layer.bias": np.asarray(1e30, np.float32)}
+    with pytest.raises(ConfigurationError, match=r"layer\.bias: 1 of 1 values are beyond"):
+        run(sites(["north"]), initial=broken)
 
 
 def test_a_record_comes_back_from_its_values() -> None:

@@ -111,6 +111,12 @@ FAULTS: dict[str, tuple[LocalUpdate, str]] = {
     "dtype": (LocalUpdate(TENSORS | {"layer.weight": np.zeros(4, np.int64)}, 5, 0.5, b""), "type int64"),
     "missing": (LocalUpdate({"layer.bias": TENSORS["layer.bias"]}, 5, 0.5, b""), "layer.weight: it is missing"),
     "unknown": (LocalUpdate(TENSORS | {"mean": np.zeros(4)}, 5, 0.5, b""), "mean: it is not in the plan"),
+    "beyond all bounds": (
+        LocalUpdate(TENSORS | {"layer.bias": np.asarray(1e30, np.float32)}, 5, 0.5, b""),
+        "layer.bias: 1 of 1 values are beyond",
+    ),
+    "too far": (LocalUpdate(TENSORS | {"layer.bias": np.asarray(1e5, np.float32)}, 5, 0.5, b""), "it changed by"),
+    "many samples": (LocalUpdate(TENSORS, 10**9, 0.5, b""), "1000000000 samples"),
     "no samples": (LocalUpdate(TENSORS, 0, 0.5, b""), "0 samples"),
     "loss": (LocalUpdate(TENSORS, 5, float("inf"), b""), "a loss of inf"),
 }
@@ -278,6 +284,28 @@ def test_a_reply_in_anothers_name_and_stale_or_double_ones_are_not_used() -> Non
         report = run_rounds(ONE_ROUND, TENSORS, grid, round_s=30, wait_s=0).best
     told = {client.client: client.refused for client in report.clients}
     assert told == {"a": LATE, "b": "2 replies", "c": LATE, "d": ""}
+
+
+def test_a_reply_whose_parts_are_nonsense_is_named_and_the_round_goes_on() -> None:
+    class Garbling(LocalGrid):
+        def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+            replies = super().send_and_receive(messages, timeout=timeout)
+            for reply in replies:
+                if self.name_of(reply.metadata.src_node_id) == "bad" and "arrays" in reply.content:
+                    reply.content["arrays"]["layer.bias"].shape = 7  # type: ignore[union-attr]
+            return replies
+
+    receipts: list[Receipt] = []
+    clients: dict[str, Client] = {name: SiteClient(LineSite(0)) for name in ("bad", "good")}
+    with threads() as pool:
+        grid = Garbling(clients, pool)
+        found = run_rounds(ONE_ROUND, TENSORS, grid, round_s=30, wait_s=0, on_receipt=receipts.append)
+    assert [(client.client, client.refused) for client in found.best.clients] == [
+        ("bad", "unreadable (TypeError)"),
+        ("good", ""),
+    ]
+    (receipt,) = [one for one in receipts if one.client == "bad" and one.refused]
+    assert (receipt.direction, receipt.tensors) == ("received", ())
 
 
 def test_receipts_are_of_all_that_is_sent_and_arrives() -> None:

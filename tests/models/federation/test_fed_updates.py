@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.federation.base import LocalUpdate, Tensors
-from models.federation.updates import MOST_SAMPLES, UpdateError, check_update, drift
+from models.federation.plan import MOST_SAMPLES
+from models.federation.updates import MOST_CHANGE, MOST_LOSS, MOST_VALUE, UpdateError, check_update, drift
 from tests.models.federation.made_sites import made_plan, made_tensors
 
 PLAN = made_plan(shapes={"encoder.weight": (2, 3), "decoder.bias": (3,)})
@@ -45,12 +46,15 @@ def test_a_whole_update_passes() -> None:
             "encoder.weight",
             "3 of 6 values are not finite",
         ),
+        (made_update(**{"decoder.bias": np.array([0, -1e30, 1.1 * MOST_VALUE], np.float32)}), "decoder.bias", "2 of 3"),
         (replace(made_update(), samples=0), "", "0 samples"),
         (replace(made_update(), samples=-5), "", "-5 samples"),
         (replace(made_update(), **NOT_WHOLE), "", "2.5 samples"),
         (replace(made_update(), samples=True), "", "True samples"),
         (replace(made_update(), samples=MOST_SAMPLES + 1), "", "whole number from 1"),
         (replace(made_update(), loss=float("nan")), "", "a loss of nan"),
+        (replace(made_update(), loss=-0.5), "", "a loss of -0.5"),
+        (replace(made_update(), loss=2 * MOST_LOSS), "", "a loss of 2000000000.0"),
     ],
 )
 def test_a_faulty_update_is_refused_by_name(update: LocalUpdate, tensor: str, reason: str) -> None:
@@ -58,6 +62,20 @@ def test_a_faulty_update_is_refused_by_name(update: LocalUpdate, tensor: str, re
         check_update(PLAN.shared, update, "north")
     assert refused.value.client == "north" and refused.value.tensor == tensor and reason in refused.value.reason
     assert "north" in str(refused.value) and tensor in str(refused.value) and reason in str(refused.value)
+
+
+def test_an_update_that_goes_too_far_or_tells_too_many_samples_is_refused() -> None:
+    before, update = made_tensors(PLAN, 1), made_update()
+    check_update(PLAN.shared, update, before=before, most_samples=7)
+    with pytest.raises(UpdateError, match="7 samples; it has to be a whole number from 1 to 6"):
+        check_update(PLAN.shared, update, before=before, most_samples=6)
+    near, far = (
+        {name: np.asarray(value * (1 + share * MOST_CHANGE), np.float32) for name, value in before.items()}
+        for share in (0.99, 1.01)
+    )
+    check_update(PLAN.shared, replace(update, shared=near), before=before)
+    with pytest.raises(UpdateError, match="it changed by 101 times"):
+        check_update(PLAN.shared, replace(update, shared=far), before=before)
 
 
 def test_a_tensors_name_cannot_move_the_cursor() -> None:
