@@ -73,7 +73,7 @@ def keep_model(
         workspace: where it is kept.
         plan: of the federation.
         material: what the site learnt from.
-        shared: tensors after the last round.
+        shared: tensors that the server handed out: those of the best round.
         author: who let the site take part.
         clients: that took part, where it is known; a server tells its clients nothing of one another.
 
