@@ -52,7 +52,7 @@ class Change:
         return camera in self.cameras and step in self.steps and takes
 
 
-EVERYTHING = frozenset(VERSIONS) - {"ingest", "retrieve", "classify", "digest"}
+EVERYTHING = frozenset(VERSIONS) - {"ingest", "retrieve", "classify", "digest", "queue"}
 """Steps of a camera's day where no head is in service and no alarm switched on."""
 JUDGED = AFTER_SCORES | MEASURED | {"fit"}
 MOTION = [{"name": "handcrafted/appearance"}, {"name": "handcrafted/motion", "stride_s": 0.4}]
@@ -78,6 +78,7 @@ CHANGES = {
     "where segments begin": Change({"summary": {"segmentation": "change_points"}}, MEASURED),
     "cuts of one camera": Change({"summary": {"cuts": [NORTH]}}, MEASURED, cameras=frozenset({NORTH})),
     "length of the digest": Change({"summary": {"digest_s": 9.0}}, frozenset()),
+    "what people are asked": Change({"queue": {"budget": 3}}, frozenset()),
     "size of proxies": Change({"summary": {"proxy_width": 64}}, frozenset({"publish"})),
     "time zone without another day": Change({"site": {"time_zone": "Asia/Tokyo"}}, frozenset({"publish"})),
     "name of the site": Change({"site": {"name": "other"}}, frozenset()),
