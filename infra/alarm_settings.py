@@ -120,6 +120,8 @@ class NotificationsTable(Table):
     webhook: tuple[WebhookTable, ...] = ()
     novelty: bool = False
     """Whether alarms of [novelty] are told as well."""
+    nights: Literal["never", "trouble", "always"] = "trouble"
+    """Scheduled nights that are told of, with their report: those that were missed or are not complete, all, or none."""
     link: Address = "http://127.0.0.1:8501"
     """Address of the dashboards, for the link to an event."""
     keyframes: bool = True

@@ -5,7 +5,6 @@ a guess at the one that was meant, and every path stays inside the workspace unl
 """
 
 import tomllib
-from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, available_timezones
@@ -14,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from infra.alarm_settings import AlarmTable, NotificationsTable, may_hold_secret
 from infra.errors import ConfigurationError, UnknownNameError
+from infra.operation_settings import AccessTable, RetentionTable, ScheduleTable, WatchTable
 from infra.table import NAME, Hz, Seconds, Table
 
 SETTINGS_FILE = "afterwatch.toml"
@@ -234,14 +234,6 @@ class SummaryTable(Table):
         return self
 
 
-class ScheduleTable(Table):
-    """When the night runs by itself."""
-
-    cron: str = "0 1 * * *"
-    until: time | None = None
-    """Clock time, in the site's zone, at which no new shard starts."""
-
-
 class QueueTable(Table):
     """What the night asks people to judge next."""
 
@@ -339,6 +331,9 @@ class Settings(Table):
     refit: RefitTable = RefitTable()
     federation: FederationTable = FederationTable()
     schedule: ScheduleTable = ScheduleTable()
+    watch: WatchTable = WatchTable()
+    retention: RetentionTable = RetentionTable()
+    access: AccessTable = AccessTable()
     cluster: ClusterTable = ClusterTable()
     cameras: dict[str, CameraTable] = Field(default_factory=dict)
 

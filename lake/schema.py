@@ -343,6 +343,10 @@ TABLES = {
                 ("deliveries", "an event told by a channel of notifications"),
                 ("weight_sets", "a named set of weights of the summaries"),
                 ("skips", "a queued snippet that a person cannot or will not judge"),
+                ("signoffs", "a flip report read and signed before a promotion"),
+                ("holds", "footage that no retention may delete anything of"),
+                ("deletions", "a file that retention deleted, and why"),
+                ("audit", "something that a person did, or was refused"),
             )
         ),
     )
@@ -358,6 +362,10 @@ STATEMENTS = (
     "deliveries",
     "weight_sets",
     "skips",
+    "signoffs",
+    "holds",
+    "deletions",
+    "audit",
 )
 
 

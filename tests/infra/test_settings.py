@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 import infra.alarm_settings
+import infra.operation_settings
 import infra.settings
 import infra.table
 from infra.alarm_settings import AlarmTable, EmailTable, NotificationsTable, WebhookTable
@@ -281,7 +282,7 @@ def test_settings_are_frozen() -> None:
 
 
 def tables() -> Iterator[type[BaseModel]]:
-    for module in (infra.settings, infra.alarm_settings):
+    for module in (infra.settings, infra.alarm_settings, infra.operation_settings):
         for _, value in inspect.getmembers(module, inspect.isclass):
             if issubclass(value, infra.table.Table) and value.__module__ == module.__name__:
                 yield value
@@ -306,6 +307,10 @@ PLAIN |= {
     "alarms",
     "notifications",
     "queue",
+    "watch",
+    "retention",
+    "access",
+    "client_id",
     "refit",
     "federation",
     "email",
