@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from afterwatch.evaluate_anomalies import SiteOption, WeightsOption, command_of
-from afterwatch.options import JsonOption, print_json, progress_bars
+from afterwatch.evaluate_telling import tell_report
+from afterwatch.options import JsonOption, progress_bars
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,28 +130,16 @@ def _of_campaign(
 
 
 def _tell(context: typer.Context, report: "Report", out: Path | None, name: str, as_json: bool) -> None:
-    """Print the result and, where a folder is named, write it; an earlier call's files are replaced."""
-    import json
-
     from evaluation.summary_figures import figures_of
     from evaluation.summary_tables import details_csv, to_csv, to_json, to_markdown
-    from workspace.output_files import write_files
 
     command = command_of(context)
-    if out is not None:
-        figures = figures_of(report, name)
-        write_files(
-            {
-                out / f"{name}.md": to_markdown(report, command, {one.title: one.file for one in figures}).encode(),
-                out / f"{name}.csv": to_csv(report).encode(),
-                out / f"{name}-details.csv": details_csv(report).encode(),
-                out / f"{name}.json": (json.dumps(to_json(report), indent=2) + "\n").encode(),
-                **{out / one.file: one.png for one in figures},
-            }
-        )
-    if as_json:
-        print_json(to_json(report))
-    else:
-        typer.echo(to_markdown(report, command))
-        if out is not None:
-            typer.echo(f"tables and figure: {out}")
+    tell_report(
+        lambda figures: to_markdown(report, command, figures),
+        to_json(report),
+        tables={"": to_csv(report), "details": details_csv(report)},
+        figures=lambda: figures_of(report, name),
+        out=out,
+        name=name,
+        as_json=as_json,
+    )

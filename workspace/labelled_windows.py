@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lake.current import Output, current_outputs
-from lake.labels import Label
+from lake.labels import Label, UseCase
 from lake.vectors import Embeddings, read_embeddings
-from lake.verdicts import stretches_now
+from lake.verdicts import Stretch, stretches_now
 from models.heads.base import Vectors
 from models.windows import Rows, grid_windows, joined
 from workspace.clip_vectors import Inputs
@@ -59,6 +59,23 @@ def labelled_spans(workspace: Workspace, classifier: str, classes: Sequence[str]
 
     Alarms that are about no class of it are passed over, and recordings that nobody has ingested.
     """
+    return spans_of_heads(workspace, alarms_about(workspace, classifier, classes))
+
+
+def alarms_about(workspace: Workspace, classifier: str, classes: Sequence[str]) -> list[tuple[str, str]]:
+    """Names of the alarms of a classifier, and the class that each is about."""
+    mine = [alarm for alarm in workspace.settings.alarms if alarm.classifier_version[0] == classifier]
+    named = [(alarm.name, alarm.class_name or (classes[0] if len(classes) == 1 else "")) for alarm in mine]
+    return [(name, class_name) for name, class_name in named if class_name in classes]
+
+
+def spans_of_heads(workspace: Workspace, heads: Sequence[tuple[str, str]]) -> list[LabelledSpan]:
+    """What people said under names of heads, in order of place and time; of two words on one span the newer counts.
+
+    Args:
+        workspace: whose lake; recordings that nobody has ingested are passed over.
+        heads: name of a head, and the class that its answers are about.
+    """
     recordings = KnownRecordings(workspace.ledger)
     known = {
         one.recording_id: one
@@ -66,29 +83,29 @@ def labelled_spans(workspace: Workspace, classifier: str, classes: Sequence[str]
         for camera in recordings.cameras
         for one in recordings.of_camera(campaign, camera)
     }
-    found = []
-    for alarm in workspace.settings.alarms:
-        class_name = alarm.class_name or (classes[0] if len(classes) == 1 else "")
-        if alarm.classifier_version[0] != classifier or class_name not in classes:
-            continue
-        for case, stretches in stretches_now(workspace.ledger, head=alarm.name).items():
-            for one in stretches:
-                if one.recording_id in known:
-                    recording = known[one.recording_id]
-                    said = Label(
-                        case,
-                        recording.campaign,
-                        recording.day,
-                        one.recording_id,
-                        one.from_us,
-                        one.to_us,
-                        relevant=one.confirmed,
-                        author=one.author,
-                        said_at=one.said_at,
-                    )
-                    found.append(LabelledSpan(said, class_name, recording))
+    found = [
+        LabelledSpan(_said(case, one, known[one.recording_id]), class_name, known[one.recording_id])
+        for head, class_name in heads
+        for case, stretches in stretches_now(workspace.ledger, head=head).items()
+        for one in stretches
+        if one.recording_id in known
+    ]
     unique = {one.content: one for one in sorted(found, key=lambda one: one.label.said_at)}
     return sorted(unique.values(), key=_order)
+
+
+def _said(case: UseCase, stretch: Stretch, recording: KnownRecording) -> Label:
+    return Label(
+        case,
+        recording.campaign,
+        recording.day,
+        stretch.recording_id,
+        stretch.from_us,
+        stretch.to_us,
+        relevant=stretch.confirmed,
+        author=stretch.author,
+        said_at=stretch.said_at,
+    )
 
 
 def _order(span: LabelledSpan) -> tuple[object, ...]:

@@ -9,16 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from lake.labels import Label
-from lake.verdicts import stretches_now
 from models.federation.base import SiteError
 from models.federation.plan import FederatedPlan
 from models.federation.plan_settings import classes_of
 from models.heads.classifier_samples import ClassifierSamples
 from workspace.clip_vectors import Inputs
 from workspace.federation.encoders import check_space, described
-from workspace.known_recordings import KnownRecordings
-from workspace.labelled_windows import LabelledSpan, LakeWindows, labelled_spans, targets_of
+from workspace.labelled_windows import LabelledSpan, LakeWindows, alarms_about, spans_of_heads, targets_of
 from workspace.opened import Workspace
 
 
@@ -85,38 +82,6 @@ def judged_spans(workspace: Workspace, plan: FederatedPlan) -> list[LabelledSpan
     A site may judge moments before it has a classifier to raise alarms.
     """
     classes = classes_of(plan)
-    alarms = {alarm.name for alarm in workspace.settings.alarms if alarm.classifier_version[0] == plan.name}
-    recordings = KnownRecordings(workspace.ledger)
-    found = {span.content: span for span in labelled_spans(workspace, plan.name, classes)}
-    for class_name in classes:
-        if class_name in alarms:
-            continue
-        for case, stretches in stretches_now(workspace.ledger, head=class_name).items():
-            known = {
-                recording.recording_id: recording
-                for campaign in recordings.campaigns
-                for recording in recordings.of_camera(campaign, case.camera)
-            }
-            for one in stretches:
-                recording = known.get(one.recording_id)
-                if recording is None:
-                    continue
-                said = Label(
-                    case,
-                    recording.campaign,
-                    recording.day,
-                    one.recording_id,
-                    one.from_us,
-                    one.to_us,
-                    relevant=one.confirmed,
-                    author=one.author,
-                    said_at=one.said_at,
-                )
-                span = LabelledSpan(said, class_name, recording)
-                found.setdefault(span.content, span)
-    return sorted(found.values(), key=_order)
-
-
-def _order(span: LabelledSpan) -> tuple[object, ...]:
-    one, label = span.recording, span.label
-    return one.campaign, one.camera, one.day, one.started_at, one.path, label.from_us, label.to_us, span.content
+    alarms = alarms_about(workspace, plan.name, classes)
+    taken = {alarm.name for alarm in workspace.settings.alarms if alarm.classifier_version[0] == plan.name}
+    return spans_of_heads(workspace, [*alarms, *((name, name) for name in classes if name not in taken)])
