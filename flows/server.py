@@ -4,10 +4,11 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,17 +16,20 @@ from infra.environment import SERVER_START_S
 from infra.errors import NightError
 
 API_URL = "PREFECT_API_URL"
+LOOK_S = 1.0
+"""Between two looks at a server that is to stay."""
 
 
 @contextmanager
-def orchestrator(log: Path) -> Iterator[str]:
+def orchestrator(log: Path, *, on_end: Callable[[], None] | None = None) -> Iterator[str]:
     """The server's API address: the one that `PREFECT_API_URL` names, else that of a server started here.
 
     Args:
         log: where a server started here writes.
+        on_end: called in a thread where a server started here ends by itself: what needs it for days is to leave the block then.
 
     Raises:
-        NightError: it does not come up.
+        NightError: it does not come up; or, with `on_end`, it has ended by itself.
     """
     configured = os.environ.get(API_URL)
     if configured:
@@ -40,7 +44,11 @@ def orchestrator(log: Path) -> Iterator[str]:
         try:
             _wait_for(address, server, log)
             os.environ[API_URL] = address
-            yield address
+            if on_end is None:
+                yield address
+            else:
+                with _watching(server, on_end, log):
+                    yield address
         finally:
             os.environ.pop(API_URL, None)
             server.terminate()
@@ -48,6 +56,33 @@ def orchestrator(log: Path) -> Iterator[str]:
                 server.wait(timeout=15)
             except subprocess.TimeoutExpired:
                 server.kill()
+
+
+@contextmanager
+def _watching(server: "subprocess.Popen[bytes]", on_end: Callable[[], None], log: Path) -> Iterator[None]:
+    """Call `on_end` where a server ends within the block.
+
+    Raises:
+        NightError: it did.
+    """
+    leaving, ended = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not leaving.wait(LOOK_S):
+            if server.poll() is not None:
+                ended.set()
+                on_end()
+                return
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        leaving.set()
+    if ended.is_set():
+        raise NightError(
+            f"the Prefect server ended with exit code {server.returncode}, and nothing is scheduled without it; {log} says why"
+        )
 
 
 def _free_port() -> int:

@@ -34,6 +34,8 @@ def may_hold_secret(location: Sequence[int | str]) -> bool:
     Args:
         location: names and numbers of the tables and the setting, from the outermost on.
     """
+    if tuple(location[:1]) == ("access",):
+        return tuple(location[1:]) in (("client_secret_env",), ("cookie_secret_env",))
     if tuple(location[:1]) != ("notifications",) or tuple(location[1:2]) not in ((), ("email",), ("webhook",)):
         return False
     return len(location) <= len(("notifications", "webhook", 0)) or location[3] in SECRETIVE

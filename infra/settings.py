@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from infra.alarm_settings import AlarmTable, NotificationsTable, may_hold_secret
+from infra.cron import Cron
 from infra.errors import ConfigurationError, UnknownNameError
 from infra.operation_settings import AccessTable, RetentionTable, ScheduleTable, WatchTable
 from infra.table import NAME, Hz, Seconds, Table
@@ -21,6 +22,21 @@ MOST_WEIGHT = 1e6
 """Largest weight of a summary's score: sums of weights stay far from where floats end."""
 LINEAR_PROJECTIONS = ("none", "pca", "gaussian", "sparse")
 """Projections that need no training; any other name is that of a trained one."""
+LONGEST_OFFSET_S = 100 * 366 * 86_400.0
+"""A camera whose clock is off by more than a century tells no time."""
+LONGEST_TOLD = 200
+"""Letters of a wrong value that are told back."""
+
+
+def known_zone(name: str) -> str:
+    """The name of a time zone, as it is.
+
+    Raises:
+        UnknownNameError: there is no such zone.
+    """
+    if name not in available_timezones():
+        raise UnknownNameError("time zone", name, available_timezones())
+    return name
 
 
 class SiteTable(Table):
@@ -33,9 +49,7 @@ class SiteTable(Table):
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise UnknownNameError("time zone", value, available_timezones())
-        return value
+        return known_zone(value)
 
 
 class FootageTable(Table):
@@ -55,6 +69,11 @@ class FootageTable(Table):
     """Recordings longer than this are decoded in shards that begin at key frames."""
     gap_s: Seconds = 2.0
     """Time between two recordings of a camera that is reported as a gap."""
+
+    @field_validator("start_time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        return known_zone(value)
 
     @field_validator("pattern")
     @classmethod
@@ -250,7 +269,7 @@ class QueueTable(Table):
 class RefitTable(Table):
     """When models are trained anew, as candidates that a person may put into service."""
 
-    cron: str | None = None
+    cron: Cron | None = None
     """When, in the site's zone, as "0 12 * * 0"; none: only by hand."""
     kinds: tuple[Literal["autoencoder", "retrieval", "classifier"], ...] = ("autoencoder", "retrieval", "classifier")
     """What is trained anew."""
@@ -299,7 +318,7 @@ class ClusterTable(Table):
 class CameraTable(Table):
     """What is known of one camera."""
 
-    clock_offset_s: float = 0.0
+    clock_offset_s: Annotated[float, Field(ge=-LONGEST_OFFSET_S, le=LONGEST_OFFSET_S)] = 0.0
     """Seconds to add to this camera's start times to get true time."""
     sampling: Sampling | None = None
     skip: bool = False
@@ -408,7 +427,8 @@ def _explain(error: ValidationError, source: Path) -> ConfigurationError:
             lines.append(f'{place}: needs policy, one of "every_nth", "rate" and "key_frames"')
         else:
             hidden = isinstance(item["input"], dict) or may_hold_secret(item["loc"])
-            value = "" if hidden else f" (got {item['input']!r})"
+            told = repr(item["input"])
+            value = "" if hidden else f" (got {told if len(told) <= LONGEST_TOLD else told[:LONGEST_TOLD] + ' …'})"
             lines.append(f"{place}: {item['msg'].removeprefix('Value error, ')}{value}")
     return ConfigurationError(f"{source}: " + "; ".join(lines))
 

@@ -17,7 +17,8 @@ def last_nights(workspace: Workspace) -> dict[str, Any]:
     Returns:
         `last`: a report or None; `running`: run, steps so far and the age of the newest, or None.
     """
-    rows = workspace.ledger.rows("runs").to_pylist()
+    # A refit is no night, and goes on beside one.
+    rows = [row for row in workspace.ledger.rows("runs").to_pylist() if row["step"] != "refit"]
     nights = [row for row in rows if row["step"] == "night"]
     closed = {row["run_id"] for row in nights}
     last = max(nights, key=lambda row: row["finished_at"], default=None)

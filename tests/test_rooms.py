@@ -46,6 +46,7 @@ def test_the_wheel_holds_every_module_of_the_rooms_and_nothing_else(wheel: Path)
     foreign = {name.split("/", 1)[0] for name in everything} - set(ROOMS)
     assert all(name.startswith("afterwatch-") and name.endswith(".dist-info") for name in foreign)
     assert not [name for name in everything if name.startswith("tests/") or "__pycache__" in name]
+    assert "infra/deploy/prefect.yaml" in everything
 
 
 def test_the_wheel_says_where_its_command_is(wheel: Path) -> None:

@@ -1,13 +1,14 @@
 """What is told, and the Protocol of the channels that tell it."""
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from infra.errors import AfterwatchError
 from workspace.event_files import EventRow
 
-Kind = Literal["event", "digest", "test"]
+Kind = Literal["event", "digest", "night", "test"]
 LONGEST_NAME = 120
 """Characters of a name or of a server's answer that are told."""
 
@@ -56,15 +57,17 @@ class Message:
 
     Attributes:
         message_id: hexadecimal digits; the same message sent again has the same.
-        kind: of one event, of several (a digest), or a test.
+        kind: of one event, of several (a digest), of a night, or a test.
         site: name of the workspace.
         subject: one line.
         intro: what the message is about, in a sentence or two.
-        events: what it tells, each in words; none of a test.
-        picture: JPEG of the event; None of a digest, of a test, and where there is none.
+        events: what it tells, each in words; none of a night and of a test.
+        picture: JPEG of the event; None of all that are not of one event, and where there is none.
         more: events of a digest that it tells by their number only.
         pages: (how many of them, address of the page that lists them), one for each page.
         remark: what else there is to know, in a sentence; empty as a rule.
+        lines: of a night: what there is to know of it, a line for each matter, without control characters.
+        night: of a night: the same for programs, values that JSON can hold; None of the others.
     """
 
     message_id: str
@@ -77,6 +80,8 @@ class Message:
     more: tuple[EventRow, ...] = ()
     pages: tuple[tuple[str, str], ...] = ()
     remark: str = ""
+    lines: tuple[str, ...] = ()
+    night: Mapping[str, Any] | None = None
 
     @property
     def told(self) -> tuple[EventRow, ...]:

@@ -180,7 +180,7 @@ def mail_of(message: Message, sender: Address, recipients: list[Address]) -> Ema
 
 def text_of(message: Message) -> str:
     """A message as plain text."""
-    parts = [message.intro]
+    parts = [message.intro, *(["\n".join(message.lines)] if message.lines else [])]
     if message.kind == "event":
         parts += [
             "\n".join(f"{what}: {how}" for what, how in shown.facts) + f"\n\nConfirm or dismiss it: {shown.link}"
@@ -196,9 +196,11 @@ def text_of(message: Message) -> str:
 def html_of(message: Message, picture_id: str) -> str:
     """A message as HTML; every word of it is escaped, and nothing is fetched from anywhere."""
     parts = [f"<p>{escape(message.intro)}</p>"]
+    if message.lines:
+        parts.append(f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in message.lines)}</ul>")
     if message.kind == "event":
         parts += [_event_html(shown) for shown in message.events]
-    elif message.events:
+    elif message.events or message.pages:
         lines = (f'<li><a href="{escape(shown.link)}">{escape(shown.line)}</a></li>' for shown in message.events)
         pages = (f'<li><a href="{escape(link)}">{escape(how_many)}</a></li>' for how_many, link in message.pages)
         parts.append(f"<ul>{''.join((*lines, *pages))}</ul>")

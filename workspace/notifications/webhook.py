@@ -159,6 +159,7 @@ def body_of(message: Message) -> bytes:
         "events": [shown.told for shown in message.events],
         "more": len(message.more),
         "keyframe": None if message.picture is None else _told_picture(message.picture),
+        "night": message.night,
     }
     # JSON holds half of a character pair that UTF-8 does not; names of files may have one.
     return json.dumps(told, ensure_ascii=True, sort_keys=True, allow_nan=False).encode("ascii")
@@ -166,6 +167,7 @@ def body_of(message: Message) -> bytes:
 
 def _lines(message: Message) -> Iterator[str]:
     yield message.subject
+    yield from message.lines
     yield from (f"{shown.line} {shown.link}" for shown in message.events)
     yield from (f"{how_many}: {link}" for how_many, link in message.pages)
     if message.remark:
