@@ -61,10 +61,14 @@ class CameraAlarms:
         workspace: the site.
         camera: whose alarms.
         runs: what the ledger says of the camera's steps.
+        tables: the alarms, such as those of another version of a classifier; None: those of the settings.
     """
 
-    def __init__(self, workspace: Workspace, camera: str, runs: CameraRuns) -> None:
+    def __init__(
+        self, workspace: Workspace, camera: str, runs: CameraRuns, tables: Sequence[AlarmTable] | None = None
+    ) -> None:
         self._workspace, self._camera, self._runs = workspace, camera, runs
+        self._tables = workspace.settings.alarms if tables is None else tuple(tables)
 
     def plan(self, day: DayPlan, references: Sequence[Reference]) -> tuple[AlarmPlan, ...]:
         """Plan what the alarms switched on for the camera make of its day, in the order of the settings.
@@ -145,7 +149,7 @@ class CameraAlarms:
 
     @cached_property
     def _alarms(self) -> tuple[_Alarm, ...]:
-        tables = (table for table in self._workspace.settings.alarms if table.runs_for(self._camera))
+        tables = (table for table in self._tables if table.runs_for(self._camera))
         return tuple(self._find(table) for table in tables)
 
     def _find(self, table: AlarmTable) -> _Alarm:

@@ -26,11 +26,12 @@ from models.windows import Rows, Windows, grid_windows, joined
 from tasks.alarms import STEP
 from tasks.applied import apply_steps
 from tasks.health import Displaced, displacements
+from tasks.limits import going_on
 from tasks.moved_view import moved_message, outside_moved_view
 from tasks.plan import DayPlan, Recording
 from tasks.receipts import Receipt
 from tasks.rows import MICROSECOND, event_row, score_rows, write_rows
-from tasks.step_plans import AlarmPlan, AlarmRegion, DaySteps
+from tasks.step_plans import AlarmPlan, AlarmRegion, DaySteps, Reference
 from workspace.classifiers import find_classifier, load_head
 from workspace.clip_vectors import Inputs
 from workspace.indexes import load_index
@@ -44,7 +45,7 @@ POSITION = ("recording_id", "index", "from_us", "to_us", "taken_at")
 def classify(root: str, label: str, days: Sequence[tuple[DayPlan, DaySteps]]) -> list[Receipt]:
     """Apply the alarms of one camera to its days."""
     workspace = Workspace(root)
-    return [receipt for day, steps in days for receipt in classify_day(workspace, day, steps)]
+    return [receipt for day, steps in going_on(workspace, days) for receipt in classify_day(workspace, day, steps)]
 
 
 def classify_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Receipt]:
@@ -54,7 +55,7 @@ def classify_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Re
 
 
 @dataclass(frozen=True, eq=False)
-class _Scored:
+class Scored:
     """A region of the day, scored.
 
     Attributes:
@@ -75,23 +76,31 @@ class _Scored:
 
 def _apply(workspace: Workspace, day: DayPlan, steps: DaySteps, plan: AlarmPlan) -> tuple[int, str]:
     """Write scores and events of one alarm; returns the rows of scores, and what there is to know."""
-    scored: list[_Scored] = []
+    scored, message = score_alarm(workspace, day, steps.references, plan)
+    parts = [_score_rows(day, plan, item) for item in scored]
+    scores = pa.concat_tables(parts) if parts else TABLES["scores"].schema.empty_table()
+    # Events first: scores that are there mean that the step is done.
+    write_rows(workspace.store, plan.step.outputs[1], "events", day.place, event_rows(day, plan, scored))
+    workspace.store.write_table(plan.step.outputs[0], scores)
+    return scores.num_rows, message
+
+
+def score_alarm(
+    workspace: Workspace, day: DayPlan, references: Sequence[Reference], plan: AlarmPlan
+) -> tuple[list[Scored], str]:
+    """What an alarm finds in a day, region by region, and what there is to know; nothing is written."""
+    scored: list[Scored] = []
     messages = [plan.suspended]
     if plan.regions and plan.rule is not None:
         found = find_classifier(workspace, plan.classifier, plan.version)
         head, inputs = load_head(workspace, found), Inputs.from_card(found.card)
         drawn = [region.name for region in plan.regions if region.name != WHOLE.name]
-        displaced = displacements(workspace, day, steps.references) if drawn else []
+        displaced = displacements(workspace, day, references) if drawn else []
         since = "it was drawn; draw it again on a picture of now, or put the camera back"
         messages.append(moved_message(workspace, displaced, of=f" of region {', '.join(drawn)}", since=since))
         scored = [_score(workspace, day, region, inputs, head, plan, displaced) for region in plan.regions]
         messages += [item.message for item in scored]
-    parts = [_score_rows(day, plan, item) for item in scored]
-    scores = pa.concat_tables(parts) if parts else TABLES["scores"].schema.empty_table()
-    # Events first: scores that are there mean that the step is done.
-    write_rows(workspace.store, plan.step.outputs[1], "events", day.place, _event_rows(day, plan, scored))
-    workspace.store.write_table(plan.step.outputs[0], scores)
-    return scores.num_rows, "; ".join(filter(None, messages))
+    return scored, "; ".join(filter(None, messages))
 
 
 def _score(
@@ -102,7 +111,7 @@ def _score(
     head: ClassifierHead,
     plan: AlarmPlan,
     displaced: Sequence[Displaced],
-) -> _Scored:
+) -> Scored:
     assert plan.rule is not None  # an alarm is applied by its rule
     embedded = [read_embeddings(workspace.store, paths) for paths in region.embeddings]
     windows, left_out = _windows(workspace, day, inputs, embedded)
@@ -118,7 +127,7 @@ def _score(
     if len(windows):
         probabilities = head.probabilities(windows.vectors)[:, head.classes.index(plan.class_name)]
     events = find_events(windows.from_us, windows.to_us, probabilities, plan.rule)
-    return _Scored(region.name, windows, probabilities, plan.rule.threshold, events, message)
+    return Scored(region.name, windows, probabilities, plan.rule.threshold, events, message)
 
 
 def _windows(
@@ -186,7 +195,7 @@ def _position_rows(
     )
 
 
-def _score_rows(day: DayPlan, plan: AlarmPlan, scored: _Scored) -> pa.Table:
+def _score_rows(day: DayPlan, plan: AlarmPlan, scored: Scored) -> pa.Table:
     told = {
         "score": scored.probabilities,
         "probability": scored.probabilities,
@@ -196,7 +205,7 @@ def _score_rows(day: DayPlan, plan: AlarmPlan, scored: _Scored) -> pa.Table:
     return score_rows(day.place, scored.windows, plan.step.scope, plan.version, scored.region, told)
 
 
-def _event_rows(day: DayPlan, plan: AlarmPlan, scored: Sequence[_Scored]) -> list[dict[str, Any]]:
+def event_rows(day: DayPlan, plan: AlarmPlan, scored: Sequence[Scored]) -> list[dict[str, Any]]:
     """Every event is an alarm; the most probable is the first of the day, whatever its region."""
     found = [(item, event) for item in scored for event in item.events]
     found.sort(key=lambda one: (-one[1].peak_score, one[1].from_us, one[0].region))

@@ -1,6 +1,6 @@
 """Which retrieval heads are in service of a camera, and what they are to make of its days."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -43,10 +43,14 @@ class CameraHeads:
         workspace: the site.
         camera: whose heads.
         runs: what the ledger says of the camera's steps.
+        versions: of each head by name, such as one that does not serve yet; None: those in service of the camera.
     """
 
-    def __init__(self, workspace: Workspace, camera: str, runs: CameraRuns) -> None:
+    def __init__(
+        self, workspace: Workspace, camera: str, runs: CameraRuns, versions: Mapping[str, str] | None = None
+    ) -> None:
         self._workspace, self._camera, self._runs = workspace, camera, runs
+        self._versions = versions
 
     def plan(self, day: DayPlan, references: Sequence[Reference]) -> tuple[HeadPlan, ...]:
         """Plan what the heads in service make of a camera's day, in order of name.
@@ -91,7 +95,9 @@ class CameraHeads:
 
     @cached_property
     def _serving(self) -> tuple[_Head, ...]:
-        serving = in_service(self._workspace.ledger, KIND, self._camera)
+        serving = self._versions
+        if serving is None:
+            serving = in_service(self._workspace.ledger, KIND, self._camera)
         return tuple(_read(self._workspace, self._camera, name, version) for name, version in sorted(serving.items()))
 
 

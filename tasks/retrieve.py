@@ -21,11 +21,12 @@ from models.heads.retrieval import RetrievalHead, Sigmoid, retrieval_head
 from tasks.applied import apply_steps
 from tasks.heads import KIND, STEP, SUSPENDED
 from tasks.health import displacements
+from tasks.limits import going_on
 from tasks.moved_view import moved_message, outside_moved_view
 from tasks.plan import DayPlan
 from tasks.receipts import Receipt
 from tasks.rows import event_row, score_rows, write_rows
-from tasks.step_plans import DaySteps, HeadPlan
+from tasks.step_plans import DaySteps, HeadPlan, Reference
 from workspace.opened import Workspace
 
 
@@ -33,7 +34,7 @@ from workspace.opened import Workspace
 def retrieve(root: str, label: str, days: Sequence[tuple[DayPlan, DaySteps]]) -> list[Receipt]:
     """Apply the heads of one camera to its days."""
     workspace = Workspace(root)
-    return [receipt for day, steps in days for receipt in retrieve_day(workspace, day, steps)]
+    return [receipt for day, steps in going_on(workspace, days) for receipt in retrieve_day(workspace, day, steps)]
 
 
 def retrieve_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Receipt]:
@@ -56,22 +57,30 @@ class _Serving:
 
 def _apply(workspace: Workspace, day: DayPlan, steps: DaySteps, plan: HeadPlan) -> tuple[int, str]:
     """Write scores and events of one head; returns the rows of scores, and what there is to know."""
+    scores, rows, message = score_head(workspace, day, steps.references, plan)
+    # Events first: scores that are there mean that the step is done.
+    write_rows(workspace.store, plan.step.outputs[1], "events", day.place, rows)
+    workspace.store.write_table(plan.step.outputs[0], scores)
+    return scores.num_rows, message
+
+
+def score_head(
+    workspace: Workspace, day: DayPlan, references: Sequence[Reference], plan: HeadPlan
+) -> tuple[pa.Table, list[dict[str, Any]], str]:
+    """Scores and rows of events that a head makes of a day, and what there is to know; nothing is written."""
     scores, message = TABLES["scores"].schema.empty_table(), ""
     rows: list[dict[str, Any]] = []
     if plan.suspended:
         message = f"{SUSPENDED}: {plan.suspended}"
     else:
         serving = _load(workspace, plan)
-        displaced = displacements(workspace, day, steps.references, serving.reference)
+        displaced = displacements(workspace, day, references, serving.reference)
         snippets = outside_moved_view(read_embeddings(workspace.store, plan.snippets), displaced)
         since = "the head was trained; draw the region again and train it there"
         message = moved_message(workspace, displaced, since=since)
         if len(snippets):
             scores, rows = _score(day, plan, serving, snippets, workspace.settings.reach_s)
-    # Events first: scores that are there mean that the step is done.
-    write_rows(workspace.store, plan.step.outputs[1], "events", day.place, rows)
-    workspace.store.write_table(plan.step.outputs[0], scores)
-    return scores.num_rows, message
+    return scores, rows, message
 
 
 def _load(workspace: Workspace, plan: HeadPlan) -> _Serving:
