@@ -2,7 +2,7 @@
 
 A job is a process of its own that outlives the page and the server. It holds a lock on a file as long as it lives, so
 that "is it running?" has one answer for every browser, across restarts, and no reused process number is mistaken for
-it. What it says goes to a log; how it ended, to a file beside it.
+it. What it says goes to a log; how it ended, to a file beside it. It works for the person who started it, with their role.
 """
 
 import fcntl
@@ -13,18 +13,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from infra.access import Action, acting
 from infra.errors import ConfigurationError
 from infra.site import Site
+from lake.audit import About
+from lake.guard import Guard
 from lake.keys import Place
 
 State = Literal["running", "finished", "failed"]
 BACKFILL = "backfill"
+STARTED: dict[tuple[str, ...], Action] = {("models", "compare"): "compare models"}
+"""What somebody does who starts a verb; any other starts a run."""
 TAIL_BYTES = 16_384
 """How much of the end of a log is read."""
 TRIES, PAUSE_S = 10, 0.02
@@ -82,18 +87,29 @@ def day_command(site: Site, place: Place, *, every_camera: bool = False) -> list
     return [*command, *of, "--day", place.day.isoformat(), "--json"]
 
 
-def start_job(folder: Path, name: str, about: str, command: Sequence[str]) -> Job:
-    """Start a command that goes on by itself.
+def action_of(command: Sequence[str]) -> Action:
+    """What somebody does who starts a command."""
+    words = tuple(command[3:]) if tuple(command[1:3]) == ("-m", "afterwatch") else ()
+    return next((action for verb, action in STARTED.items() if words[: len(verb)] == verb), "start runs")
+
+
+def start_job(folder: Path, name: str, about: str, command: Sequence[str], guard: Guard | None = None) -> Job:
+    """Start a command that goes on by itself, for whoever acts now and with no more than their role.
 
     Args:
         folder: where its log and state are kept.
         name: letters; of one name, one job runs at a time.
         about: what it works on.
         command: program and arguments.
+        guard: enters it in the audit, refused or not; None: it is asked for alone.
 
     Raises:
+        AccessError: the role of who acts does not allow it.
         ConfigurationError: one of this name is running, or the command cannot be started.
     """
+    actor = acting() if guard is None else guard.ask(action_of(command), About((name, about)))
+    actor.require(action_of(command))
+    environment = {**os.environ, **actor.environment()} if actor.signed_in else None
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{name}.lock").open("a") as lock:
         if not _locked(lock.fileno(), fcntl.LOCK_EX):
@@ -104,7 +120,7 @@ def start_job(folder: Path, name: str, about: str, command: Sequence[str]) -> Jo
             (folder / f"{name}.{kind}").unlink(missing_ok=True)
         told = {"about": about, "started_at": datetime.now(UTC).isoformat(), "command": list(command), "pid": 0}
         _write(folder / f"{name}.json", told)
-        process = _launch(folder, name, command, lock.fileno())
+        process = _launch(folder, name, command, lock.fileno(), environment)
         _write(folder / f"{name}.json", told | {"pid": process.pid})
     threading.Thread(target=process.wait, name=f"reap-{name}", daemon=True).start()
     found = find_job(folder, name)
@@ -141,13 +157,21 @@ def find_job(folder: Path, name: str) -> Job | None:
     )
 
 
-def _launch(folder: Path, name: str, command: Sequence[str], lock: int) -> "subprocess.Popen[bytes]":
+def _launch(
+    folder: Path, name: str, command: Sequence[str], lock: int, environment: Mapping[str, str] | None
+) -> "subprocess.Popen[bytes]":
     runner = ["/bin/sh", "-c", _RUNNER, name, str(folder / f"{name}.code"), *command]
     try:
         with (folder / f"{name}.out").open("wb") as out, (folder / f"{name}.log").open("wb") as log:
             # The lock passes to the runner and its command; it is free when the last of them has ended.
             return subprocess.Popen(
-                runner, stdin=subprocess.DEVNULL, stdout=out, stderr=log, start_new_session=True, pass_fds=(lock,)
+                runner,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=(lock,),
+                env=environment,
             )
     except OSError as error:
         (folder / f"{name}.json").unlink(missing_ok=True)

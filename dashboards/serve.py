@@ -5,11 +5,15 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from dashboards.sign_in import addresses_told, provider_file, server_environment
+from infra.access import ACTOR_VARIABLE
 from infra.errors import AfterwatchError, ConfigurationError
+from infra.operation_settings import AccessTable
 from infra.site import Site
 
 SITE_VARIABLE = "AFTERWATCH_SITE"
@@ -20,6 +24,7 @@ OPTIONS = {
     "client.showErrorLinks": "false",  # they lead to search engines
     "client.toolbarMode": "minimal",
     "runner.magicEnabled": "false",
+    "server.enableXsrfProtection": "true",
     "server.fileWatcherType": "none",
     "server.showEmailPrompt": "false",
     "theme.baseRadius": "6px",
@@ -46,19 +51,35 @@ def serve(site_root: Path, host: str = "127.0.0.1", port: int = 8501, *, open_br
     """
     site = Site.open(site_root)
     _require_free(host, port)
-    command = server_command(host, port, open_browser=open_browser)
-    environment = {**os.environ, SITE_VARIABLE: str(site.root), "PYTHONPATH": _python_path()}
+    table = site.settings.access
+    told = addresses_told(table, host)
+    if told:
+        sys.stderr.write(f"afterwatch: {told}\n")
     before = signal.signal(signal.SIGTERM, _leave)
-    process = subprocess.Popen(command, env=environment)
     try:
-        code = process.wait()
-    except KeyboardInterrupt:
-        code = 0
+        with provider_file(site, host, port) as options:
+            code = _run([*server_command(host, port, open_browser=open_browser), *options], _environment(site, table))
     finally:
-        _end(process)
         signal.signal(signal.SIGTERM, before)
     if code != 0:
         raise AfterwatchError(f"the dashboard's server ended with exit code {code}; what it said stands above")
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    process = subprocess.Popen(command, env=environment)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _end(process)
+
+
+def _environment(site: Site, table: AccessTable) -> dict[str, str]:
+    """The server's: it knows its workspace, and of the secrets of sign-in only the file."""
+    secrets = {table.client_secret_env, table.cookie_secret_env}
+    known = {name: value for name, value in os.environ.items() if name not in secrets and name != ACTOR_VARIABLE}
+    return {**known, SITE_VARIABLE: str(site.root), "PYTHONPATH": _python_path(), **server_environment(table)}
 
 
 def server_command(host: str, port: int, *, open_browser: bool = False) -> list[str]:

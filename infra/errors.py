@@ -9,6 +9,7 @@
     ├── FootageError            a recording cannot be used
     │   └── DecodeError         … because its pictures cannot be decoded
     ├── WeightsError            weights are absent, altered or of the wrong shape
+    ├── AccessError             the role of who acts does not allow it   (exit code 2)
     ├── LakeError               a table, key or space does not fit
     └── NightError              the night is incomplete or could not be run
 
@@ -17,6 +18,9 @@ A message gives the value, the rule it broke and the remedy.
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+MOST_NAMES, LONGEST_NAME = 100, 100
+"""Known names that a message lists, and letters of the unknown one that it repeats."""
 
 
 class AfterwatchError(Exception):
@@ -38,7 +42,10 @@ class UnknownNameError(ConfigurationError):
         names = sorted(known)
         near = get_close_matches(name, names, n=1)
         guess = f' — did you mean "{near[0]}"?' if near else ""
-        super().__init__(f'unknown {what} "{name}"{guess} (known: {", ".join(names) or "none"})')
+        told = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]} …"
+        listed = ", ".join(names[:MOST_NAMES]) or "none"
+        more = f", … {len(names)} in all" if len(names) > MOST_NAMES else ""
+        super().__init__(f'unknown {what} "{told}"{guess} (known: {listed}{more})')
         self.name = name
         self.known = tuple(names)
 
@@ -57,6 +64,12 @@ class DecodeError(FootageError):
 
 class WeightsError(AfterwatchError):
     """Weights are absent, altered or do not fit their network."""
+
+    exit_code = 2
+
+
+class AccessError(AfterwatchError):
+    """The role of who acts does not allow what was asked; nothing was done."""
 
     exit_code = 2
 

@@ -8,10 +8,12 @@ from zoneinfo import ZoneInfo
 
 from footage.recordings import PathPattern
 from footage.regions import WHOLE, Region
+from infra.access import Actor, acting
 from infra.errors import UnknownNameError
 from infra.settings import EncoderTable
 from infra.site import Site
 from infra.weights import WeightsFile, read_weights
+from lake.guard import Guard, GuardedLedger, GuardedRegistry, GuardedStore
 from lake.ledger import Ledger
 from lake.registry import Registry
 from lake.store import Store
@@ -35,22 +37,33 @@ class PlannedEncoder:
         return self.table.stride_s or self.spec.snippet_s
 
 
+def audit_head(site: Site) -> Path:
+    """The file that keeps the hash of the last row of the audit that was written from this machine."""
+    return site.state_folder / "audit-head"
+
+
 class Workspace:
     """A site and its lake.
 
+    What is written asks first whether the role of who acts at that moment allows it: a workspace may be kept and shared.
+
     Args:
         root: folder with `afterwatch.toml`.
+        actor: who acts; None: whoever `infra.access.acting` names each time, on the command line the system's user.
 
     Raises:
         ConfigurationError: there is none, its settings are wrong, or it names an encoder nobody knows.
     """
 
-    def __init__(self, root: Path | str) -> None:
+    def __init__(self, root: Path | str, actor: Actor | None = None) -> None:
         self.site = Site.open(Path(root))
         self.settings = self.site.settings
-        self.store = Store(self.site.lake_location, self.settings.lake_options)
-        self.ledger = Ledger(self.store)
-        self.registry = Registry(self.site.models_folder)
+        location, options = self.site.lake_location, self.settings.lake_options
+        files = Store(location, options)
+        self.guard = Guard(Ledger(files), acting if actor is None else lambda: actor, audit_head(self.site))
+        self.store: Store = GuardedStore(location, options, self.guard)
+        self.ledger: Ledger = GuardedLedger(files, self.guard)
+        self.registry: Registry = GuardedRegistry(self.site.models_folder, self.guard)
 
     @cached_property
     def pattern(self) -> PathPattern:
