@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from dashboards.model_queries import Model
 from dashboards.wording import count_text, duration_text, moment_text, score_text
+from workspace.card_parts import code_words
 
 Lines = list[tuple[str, str]]
 Card = Mapping[str, Any]
@@ -199,10 +200,9 @@ def _maker(model: Model, zone: ZoneInfo) -> Lines:
     lines: Lines = [("when", moment_text(model.made_at, zone))]
     if card.get("author"):
         lines.insert(0, ("who", str(card["author"])))
-    for label, names in (("Afterwatch", ("code", "afterwatch")), ("torch", ("torch",))):
-        version = next((card[name] for name in names if card.get(name)), None)
-        if version is not None:
-            lines.append((label, str(version)))
+    for label, version in (("Afterwatch", code_words(card)), ("torch", str(card.get("torch") or ""))):
+        if version:
+            lines.append((label, version))
     if card.get("seeds") is not None:
         lines.append(("seeds", _value(card["seeds"])))
     if card.get("remark"):

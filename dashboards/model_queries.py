@@ -7,7 +7,7 @@ from typing import Any
 
 from dashboards.snapshot import LakeReader
 from lake.registry import CARD, Registry
-from workspace.serving import SERVING
+from workspace.serving import SERVING, State, state_of
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Model:
         kind, name, version: as the registry knows it.
         card: what it is.
         made_at: when it was made; where its card does not say, when it was written.
-        serving: whether it is in service.
+        state: `in service`, `candidate` or `retired`; `kept` of a kind that people put into no service.
     """
 
     kind: str
@@ -26,14 +26,12 @@ class Model:
     version: str
     card: Mapping[str, Any]
     made_at: datetime
-    serving: bool
+    state: State
 
     @property
-    def state(self) -> str:
-        """`in service` or `candidate`; `kept` of a kind that people put into no service."""
-        if self.kind not in SERVING:
-            return "kept"
-        return "in service" if self.serving else "candidate"
+    def serving(self) -> bool:
+        """Whether it is in service."""
+        return self.state == "in service"
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,26 @@ def names_by_kind(registry: Registry) -> dict[str, dict[str, list[str]]]:
     return found
 
 
+def in_use(
+    found: Mapping[str, Mapping[str, list[str]]], serving: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, list[str]]]:
+    """Of kinds that people put into service only what is there, of others everything; names and kinds without any go.
+
+    Args:
+        found: versions by kind and name.
+        serving: version in service by kind and name.
+    """
+    kept: dict[str, dict[str, list[str]]] = {}
+    for kind, names in found.items():
+        for name, versions in names.items():
+            mine = versions if kind not in SERVING else [one for one in versions if serving[kind].get(name) == one]
+            if mine:
+                kept.setdefault(kind, {})[name] = mine
+    return kept
+
+
 def read_model(registry: Registry, kind: str, name: str, version: str) -> Model:
-    """A version with its card, as if it were not in service; what a version is never changes.
+    """A version with its card, as if it had never been in service; what a version is does not change by that.
 
     Raises:
         LakeError: there is none, or its card is damaged.
@@ -64,7 +80,7 @@ def read_model(registry: Registry, kind: str, name: str, version: str) -> Model:
     except ValueError:
         written = (registry.folder(kind, name, version) / CARD).stat().st_mtime
         made_at = datetime.fromtimestamp(written, UTC)
-    return Model(kind, name, version, card, made_at, serving=False)
+    return Model(kind, name, version, card, made_at, state_of(kind, version, None, ()))
 
 
 def use_of(lake: LakeReader, version: str) -> Use:

@@ -6,6 +6,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from infra.errors import LakeError
+from infra.version import code_version
 
 CARD = "card.json"
 ARRAYS = "head.safetensors"
+MAKING = ("author", "made_at", "code")
+"""Entries of a card that say who made a version, when and by what code."""
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]*")
 
 
@@ -37,17 +41,47 @@ class Registry:
         return (self.folder(kind, name, version) / CARD).is_file()
 
     def save(
-        self, kind: str, name: str, version: str, card: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+        self,
+        kind: str,
+        name: str,
+        version: str,
+        card: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]],
+        *,
+        author: str,
     ) -> Path:
-        """Put a version in place, whole or not at all. A version that is there already stays as it is."""
+        """Put a version in place, whole or not at all. A version that is there already stays as it is.
+
+        Args:
+            kind, name, version: what it is called.
+            card: what it is: of what data and by what parameters it was made, and how well it does. Who made it, when and by
+                what code is added here, so that every card says it; of a card that says already when it was made, the
+                moment stays.
+            arrays: of it.
+            author: who made it, or had it made.
+
+        Returns:
+            Its folder.
+
+        Raises:
+            LakeError: a part of its name cannot be one, nobody made it, or it cannot be written.
+        """
         target = self.folder(kind, name, version)
+        if not author.strip():
+            raise LakeError(f"{kind} {name} {version} has no author: a card says who made it; say who you are")
         if self.exists(kind, name, version):
             return target
+        told = {
+            "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            **card,
+            "author": author.strip(),
+            "code": code_version().to_card(),
+        }
         unfinished = target.with_name(f".{version}.{os.getpid()}-{secrets.token_hex(4)}")
         unfinished.mkdir(parents=True)
         try:
             (unfinished / ARRAYS).write_bytes(save({key: np.ascontiguousarray(value) for key, value in arrays.items()}))
-            (unfinished / CARD).write_text(json.dumps(card, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            (unfinished / CARD).write_text(_text(told), encoding="utf-8")
             try:
                 unfinished.rename(target)
             except OSError:
@@ -59,6 +93,28 @@ class Registry:
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
         return target
+
+    def revise(self, kind: str, name: str, version: str, entries: Mapping[str, Any]) -> dict[str, Any]:
+        """Let the card of a version say something else of some entries, as where it was measured anew; returns the card.
+
+        What the version is stays: its arrays, who made it, when and by what code.
+
+        Raises:
+            LakeError: there is no such version, its card is damaged, or it cannot be written.
+        """
+        before = self.card(kind, name, version)
+        kept = {entry: before[entry] for entry in MAKING if entry in before}
+        card = {**before, **entries, **kept}
+        target = self.folder(kind, name, version) / CARD
+        unfinished = target.with_name(f".{CARD}.{os.getpid()}-{secrets.token_hex(4)}")
+        try:
+            unfinished.write_text(_text(card), encoding="utf-8")
+            unfinished.replace(target)
+        except OSError as error:
+            raise LakeError(f"{target} cannot be written: {error.strerror}; free space or grant access") from error
+        finally:
+            unfinished.unlink(missing_ok=True)
+        return card
 
     def card(self, kind: str, name: str, version: str) -> dict[str, Any]:
         """The card of a version, without its arrays.
@@ -104,3 +160,7 @@ class Registry:
             for card in cards
             if not card.parent.name.startswith(".")
         )
+
+
+def _text(card: Mapping[str, Any]) -> str:
+    return json.dumps(card, indent=2, sort_keys=True) + "\n"

@@ -1,41 +1,47 @@
 """Models: what was learnt, by kind and name and version; which serves, what it was made from, and where alarms begin."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
 from dashboards.app_pages.address import chosen
 from dashboards.app_pages.models_card import show_card, show_versions
 from dashboards.app_pages.models_comparison import show_comparison
+from dashboards.app_pages.models_flips import show_flips
+from dashboards.app_pages.models_history import show_history
 from dashboards.app_pages.models_sweep import show_sweep
-from dashboards.app_pages.review_parts import NO_AUTHOR, attempt, tell_problem
+from dashboards.app_pages.promotion import PROMOTE, leave_controls, serve_controls
+from dashboards.app_pages.review_parts import tell_problem
 from dashboards.app_pages.shared import Workspace, author, empty_state, opened, workspace
 from dashboards.model_cards import KINDS
-from dashboards.model_queries import Model, names_by_kind, read_model
+from dashboards.model_queries import Model, in_use, names_by_kind, read_model
 from dashboards.wording import count_text, moment_text, plain_text
+from lake.promotions import history
+from lake.registry import CARD
 from workspace.classifiers import KIND as CLASSIFIER
 from workspace.classifiers import FoundClassifier
+from workspace.lineage import lineage_of
 from workspace.opened import Workspace as Opened
-from workspace.serving import (
-    AUTOENCODER,
-    SERVING,
-    model_named,
-    put_into_service,
-    take_out_of_service,
-    versions_in_service,
-)
+from workspace.serving import AUTOENCODER, SERVING, NamedModel, versions_in_service
 
 PAGE = "models"
-WIDE, WIDER = 260, 380
-STATES = {"in service": ":green-badge[in service]", "candidate": ":blue-badge[candidate]", "kept": ""}
+EVERY = "models_every"
+WIDE, WIDER = 240, 340
+STATES = {
+    "in service": ":green-badge[in service]",
+    "candidate": ":blue-badge[candidate]",
+    "retired": ":gray-badge[retired]",
+    "kept": "",
+}
+Found = Mapping[str, Mapping[str, Sequence[str]]]
 
 
 def main() -> None:
     shown = workspace()
     work = opened(shown)
-    found = names_by_kind(work.registry)
-    if not found:
+    everything = names_by_kind(work.registry)
+    if not everything:
         empty_state(
             ":material/model_training:",
             "No model yet",
@@ -45,30 +51,94 @@ def main() -> None:
         )
         return
     tell_problem()
-    bar = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
-    with bar:
-        kind = _kind(found)
-        serving = versions_in_service(work, kind)
-        name = chosen(PAGE, "Name", list(found[kind]), "name", forget=("version", "class"), width=WIDE)
-        models = _models(work, kind, name, found[kind][name], serving)
-        version = chosen(
-            PAGE, "Version", [one.version for one in models], "version", told=_told(shown, models), width=WIDER
-        )
-        model = next(one for one in models if one.version == version)
-        found_one = FoundClassifier(name, version, dict(model.card)) if kind == CLASSIFIER else None
-        class_name = _class(found_one) if found_one is not None else ""
+    serving = {kind: versions_in_service(work, kind) for kind in SERVING}
+    used = in_use(everything, serving)
+    picked = None
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        found = everything if _every(everything, used) else used
+        if found:
+            picked = _pick(shown, work, everything, found, serving)
         st.space("stretch")
-        who = author()
-    _head(shown, work, model, models, serving, who)
-    show_comparison(model, served=serving.get(name))
-    if len(models) > 1:
-        show_versions(shown, models, class_name)
-    if found_one is not None:
-        show_sweep(shown, work, found_one, class_name, who)
-    show_card(shown, model)
+        who = author(PROMOTE)
+    if picked is None:
+        empty_state(
+            ":material/model_training:",
+            "Nothing is in service",
+            "There are versions of models, and none of them serves: switch on “All versions” above to see them.",
+        )
+    else:
+        _show(shown, work, picked, who)
 
 
-def _kind(found: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
+@dataclass(frozen=True, eq=False)
+class _Picked:
+    """What is looked at: a version, those of its name, and of a classifier one of its classes."""
+
+    named: NamedModel
+    models: list[Model]
+    model: Model
+    classifier: FoundClassifier | None
+    class_name: str
+
+
+def _pick(
+    shown: Workspace, work: Opened, everything: Found, found: Found, serving: Mapping[str, Mapping[str, str]]
+) -> _Picked:
+    kind = _kind(found)
+    name = chosen(PAGE, "Name", list(found[kind]), "name", forget=("version", "class"), width=WIDE)
+    named = _named(work, kind, name, everything[kind][name], serving)
+    models = _models(work, named)
+    offered = [one for one in models if one.version in found[kind][name]]
+    version = chosen(
+        PAGE, "Version", [one.version for one in offered], "version", told=_told(shown, offered), width=WIDER
+    )
+    model = next(one for one in models if one.version == version)
+    classifier = FoundClassifier(name, version, dict(model.card)) if kind == CLASSIFIER else None
+    return _Picked(named, models, model, classifier, "" if classifier is None else _class(classifier))
+
+
+def _show(shown: Workspace, work: Opened, picked: _Picked, who: str) -> None:
+    named, model = picked.named, picked.model
+    _head(shown, work, model, named, who)
+    show_comparison(model, served=named.serving)
+    if len(picked.models) > 1:
+        show_versions(shown, picked.models, picked.class_name)
+    show_history(shown, named)
+    show_flips(model)
+    if picked.classifier is not None:
+        show_sweep(shown, work, picked.classifier, picked.class_name, who)
+    show_card(shown, model, lineage_of(work, named, model.version))
+
+
+def _every(everything: Found, used: Found) -> bool:
+    """Whether candidates and retired versions are shown; they are where the address names one."""
+    name, version = st.query_params.get("name"), st.query_params.get("version")
+    kind = st.query_params.get("kind")
+
+    def holds(found: Found) -> bool:
+        kinds = [names for of, names in found.items() if kind in (None, of)]
+        named = [versions for names in kinds for called, versions in names.items() if name in (None, called)]
+        return any(version in (None, *versions) for versions in named)
+
+    if (kind or name or version) and holds(everything) and not holds(used):
+        st.session_state[EVERY] = True
+    return bool(
+        st.toggle(
+            "All versions",
+            key=EVERY,
+            on_change=_every_changed,
+            help="Candidates and retired versions too. Else only what is in service, and what people put into no service.",
+        )
+    )
+
+
+def _every_changed() -> None:
+    if not st.session_state[EVERY]:  # the address may name a version that is not shown any more
+        for name in ("kind", "name", "version"):
+            st.query_params.pop(name, None)
+
+
+def _kind(found: Found) -> str:
     """Which kind is shown: people come for what they steer, so that stands first."""
     kinds = [kind for kind in (*KINDS, *sorted(set(found) - set(KINDS))) if kind in found]
     told = {kind: f"{KINDS.get(kind, (kind, ''))[0]} ({len(found[kind])})" for kind in kinds}
@@ -80,12 +150,32 @@ def _class(found: FoundClassifier) -> str:
     return chosen(PAGE, "Class", found.classes, "class", forget=()) if len(found.classes) > 1 else found.classes[0]
 
 
-def _models(work: Opened, kind: str, name: str, versions: Sequence[str], serving: Mapping[str, str]) -> list[Model]:
+def _named(
+    work: Opened, kind: str, name: str, versions: Sequence[str], serving: Mapping[str, Mapping[str, str]]
+) -> NamedModel:
+    """As `model_named`, but that of the many heads of nights not every card is read at each click."""
+    if kind not in SERVING:
+        return NamedModel(kind, name, tuple(versions), None, ())
+    words = tuple(history(work.ledger, kind, name))
+    return NamedModel(kind, name, tuple(versions), serving[kind].get(name), words)
+
+
+def _models(work: Opened, named: NamedModel) -> list[Model]:
     """The versions of a name, that in service first, then the newest first."""
     root = str(work.site.root)
-    kept = [_kept(work, root, kind, name, version) for version in versions]
-    models = [replace(one, serving=serving.get(name) == one.version) for one in kept]
+    kept = [
+        _kept(work, root, named.kind, named.name, version, _written(work, named, version)) for version in named.versions
+    ]
+    models = [replace(one, state=named.state(one.version)) for one in kept]
     return sorted(models, key=lambda one: (one.serving, one.made_at, one.version), reverse=True)
+
+
+def _written(work: Opened, named: NamedModel, version: str) -> int:
+    """When a card was written: a refit may measure a candidate anew. 0 where it is gone meanwhile, which reading it tells."""
+    try:
+        return (work.registry.folder(named.kind, named.name, version) / CARD).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @st.cache_resource(max_entries=5000, show_spinner=False)
@@ -95,6 +185,7 @@ def _kept(
     kind: str,
     name: str,
     version: str,
+    written_ns: int,  # noqa: ARG001 — as above
 ) -> Model:
     return read_model(_work.registry, kind, name, version)
 
@@ -104,54 +195,35 @@ def _told(shown: Workspace, models: Sequence[Model]) -> dict[str, str]:
 
     def words(one: Model) -> str:
         region = f"{one.card['region']}, " if one.kind == "novelty" and one.card.get("region") else ""
-        state = ", in service" if one.serving else ""
+        state = "" if one.state == "kept" else f", {one.state}"
         return f"{one.version[:12]} · {region}{moment_text(one.made_at, shown.zone)}{state}"
 
     return {one.version: words(one) for one in models}
 
 
-def _head(
-    shown: Workspace, work: Opened, model: Model, models: Sequence[Model], serving: Mapping[str, str], who: str
-) -> None:
+def _head(shown: Workspace, work: Opened, model: Model, named: NamedModel, who: str) -> None:
     """What is looked at, whether it serves, and the buttons that change that."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(
             f"### {plain_text(model.name)} :small[:gray[{model.version}]] {STATES[model.state]}", width="content"
         )
         st.caption(
-            f"{count_text(len(models), 'version')}, made {moment_text(model.made_at, shown.zone)}", width="content"
+            f"{count_text(len(named.versions), 'version')}, made {moment_text(model.made_at, shown.zone)}",
+            width="content",
         )
     if model.kind not in SERVING:
         return
-    served = serving.get(model.name)
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        st.button(
-            "Put into service",
-            icon=":material/publish:",
-            key="models_serve",
-            on_click=_serve,
-            args=(work, model, who),
-            disabled=not who or model.serving,
-            help=NO_AUTHOR if not who else "It serves already" if model.serving else "In place of any other version",
-        )
-        if model.kind != AUTOENCODER:  # the settings say whether one is used
-            st.button(
-                "Retire",
-                icon=":material/archive:",
-                key="models_retire",
-                on_click=_retire,
-                args=(work, model, who),
-                disabled=not who or served is None,
-                help=NO_AUTHOR
-                if not who
-                else f"Takes {served} out of service"
-                if served
-                else "No version is in service",
-            )
-        st.caption(_service_text(model, served), width="content")
+        serve_controls(work, named, model.version, who, key=PAGE, then=_look_at)
+        leave_controls(work, named, who, key=PAGE, then=_look_at)
+    st.caption(_service_text(model, named))
 
 
-def _service_text(model: Model, served: str | None) -> str:
+def _look_at(version: str) -> None:
+    st.query_params["version"] = version
+
+
+def _service_text(model: Model, named: NamedModel) -> str:
     if model.kind == AUTOENCODER:
         if model.serving:
             return "The settings say which cameras it looks at."
@@ -160,23 +232,9 @@ def _service_text(model: Model, served: str | None) -> str:
         )
     if model.serving:
         return "The next run applies it. Retired, what it found counts no more; its files stay."
-    if served is None:
+    if named.serving is None:
         return "No version is in service: the night does not apply this model."
-    return f"{served} is in service. Put this one in its place, and the next run applies it to every day anew."
-
-
-def _serve(work: Opened, model: Model, who: str) -> None:
-    with attempt("Not put into service"):
-        put_into_service(work, model_named(work, model.name, model.kind), model.version, who)
-        st.query_params["version"] = model.version
-        st.toast(f"{model.name} {model.version} is in service", icon=":material/publish:")
-
-
-def _retire(work: Opened, model: Model, who: str) -> None:
-    with attempt("Not retired"):
-        take_out_of_service(work, model_named(work, model.name, model.kind), who)
-        st.query_params["version"] = model.version
-        st.toast(f"{model.name} is out of service", icon=":material/archive:")
+    return f"{named.serving} is in service. Put this one in its place, and the next run applies it to every day anew."
 
 
 main()

@@ -10,6 +10,7 @@ from dashboards.model_cards import KINDS, Section, sections_of
 from dashboards.model_queries import Model, use_of
 from dashboards.wording import count_text, day_text, moment_text, plain_text
 from workspace.classifiers import KIND as CLASSIFIER
+from workspace.lineage import Lineage
 from workspace.segment_scores import fold_part
 
 COLUMNS = 3
@@ -63,8 +64,8 @@ def show_versions(shown: Workspace, models: Sequence[Model], class_name: str) ->
         )
 
 
-def show_card(shown: Workspace, model: Model) -> None:
-    """What a version is."""
+def show_card(shown: Workspace, model: Model, lineage: Lineage) -> None:
+    """What a version is, and where it comes from."""
     title, purpose = KINDS.get(model.kind, (model.kind, ""))
     st.markdown("#### The card", help=f"{title} {purpose}." if purpose else None)
     used = use_of(shown.lake, model.version)
@@ -74,7 +75,7 @@ def show_card(shown: Workspace, model: Model) -> None:
             f"the newest {day_text(used.newest)}."
         )
     columns, filled = st.columns(COLUMNS, gap="medium"), [0] * COLUMNS
-    for section in sections_of(model, shown.zone):
+    for section in [*sections_of(model, shown.zone), *_lineage(lineage)]:
         shortest = filled.index(min(filled))
         filled[shortest] += len(section.lines) + 2
         with columns[shortest]:
@@ -83,6 +84,11 @@ def show_card(shown: Workspace, model: Model) -> None:
         _metrics(model)
     with st.expander("The card as it is kept", icon=":material/data_object:"):
         st.json(dict(model.card), expanded=1)
+
+
+def _lineage(lineage: Lineage) -> list[Section]:
+    lines = tuple(line.partition(": ")[::2] for line in lineage.words)
+    return [Section("Lineage", lines)] if lines else []
 
 
 def _section(section: Section) -> None:

@@ -9,13 +9,16 @@ import streamlit as st
 from dashboards.app_pages.shared import opened, workspace
 from dashboards.model_queries import Model
 from dashboards.wording import count_text, plain_text
+from workspace.autoencoder_readers import promotion_words
 from workspace.comparisons import chosen_words, threshold_words, verdict
 from workspace.serving import AUTOENCODER
 
 SHOWN = {"auc": "AUC", "average_precision": "average precision", "mean_error": "mean error"}
 """Metrics whose names are no plain words."""
 NUMBER, SIGNED = st.column_config.NumberColumn(format="%.3f"), st.column_config.NumberColumn(format="%+.3f")
-COLUMNS = {"in service": NUMBER, "candidate": NUMBER, "difference": SIGNED}
+DIGITS = 12
+"""Of a version, as a heading of the table."""
+THIS = "this version"
 HINT = (
     "Both were measured on recordings that neither was trained on. The interval is of the difference: whole recordings are drawn "
     "again and again, and 95 % of the differences lie in it. Where it holds 0, more footage may say otherwise."
@@ -31,8 +34,6 @@ def show_comparison(model: Model, *, served: str | None) -> None:
         served: the version in service now.
     """
     if model.kind == AUTOENCODER and not model.serving:
-        from workspace.autoencoders import promotion_words  # torch takes seconds to import
-
         st.warning(
             plain_text(f"Put into service: {promotion_words(opened(workspace()), model.name)}"),
             icon=":material/publish:",
@@ -49,7 +50,7 @@ def show_comparison(model: Model, *, served: str | None) -> None:
                 pd.DataFrame([_row(one, told) for one in metrics]),
                 width="stretch",
                 hide_index=True,
-                column_config=COLUMNS,
+                column_config={against[:DIGITS]: NUMBER, THIS: NUMBER, "difference": SIGNED},
             )
             st.caption(_held_text(told.get("held_out") or {}))
             if threshold_words(told):
@@ -70,11 +71,11 @@ def show_comparison(model: Model, *, served: str | None) -> None:
 
 def _row(metric: Mapping[str, Any], comparison: Mapping[str, Any]) -> dict[str, Any]:
     """A metric as the table has it."""
-    current, candidate = metric.get("current"), metric.get("candidate")
     return {
         "metric": _words(str(metric.get("name", ""))),
-        "in service": current,
-        "candidate": candidate,
+        # By its version: what was in service then may be retired by now, and this one in service.
+        str(comparison.get("against", ""))[:DIGITS]: metric.get("current"),
+        THIS: metric.get("candidate"),
         "difference": metric.get("difference"),
         "95 % of the difference": _interval(metric),
         "": verdict(metric, comparison),

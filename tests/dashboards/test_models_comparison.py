@@ -13,7 +13,7 @@ from lake.registry import Registry
 from tests.dashboards.small_site import CAMERA, Workspace
 from tests.dashboards.test_anomalies_page import press
 from tests.dashboards.test_dashboard_pages import words
-from tests.dashboards.test_models_page import page
+from tests.dashboards.test_models_page import page, serve_unreviewed
 from workspace.comparisons import Comparison, HeldOut, MetricPair
 
 Show = Callable[[Workspace], None]
@@ -49,7 +49,7 @@ def kept(empty_site: Workspace, shown: Show) -> Workspace:
         "v3": {"comparison": Comparison("v0", None, (), "nothing could be held out").to_card()},
     }
     for version, card in cards.items():
-        registry.save("retrieval", HEAD, version, {"use_case": case, **card}, {})
+        registry.save("retrieval", HEAD, version, {"use_case": case, **card}, {}, author="ada")
     promote(empty_site.ledger, "retrieval", HEAD, "v1", "ada", CAMERA)
     shown(empty_site)
     return empty_site
@@ -61,10 +61,11 @@ def test_a_candidate_stands_beside_the_version_in_service(kept: Workspace) -> No
     assert "Beside v1" in text and "rose by 1.8 deviations" in text
     assert "40 samples, 12 of them what it looks for, of 7 recordings" in text and "and 2 more" in text
     table = next(one.value for one in app.dataframe if "95 % of the difference" in one.value.columns)
+    assert list(table.columns)[1:3] == ["v1", "this version"], "whichever of them serves by now"
     assert table["metric"].tolist() == ["AUC", "recall", "fight precision", "mean error"]
     assert table[""].tolist() == ["better", "no clear difference", "too few recordings to tell", "worse"]
     assert table["95 % of the difference"].tolist()[0] == "+0.050 … +0.150"
-    press(app, "Put into service")
+    serve_unreviewed(app)
     assert ":green-badge[in service]" in words(app) and "Beside v1" in words(app)
 
 
@@ -90,13 +91,16 @@ def test_an_autoencoder_is_put_into_service_and_none_is_retired(kept: Workspace)
         digest = sha256(content).hexdigest()
         (folder / f"autoencoder-hasan-hall-{digest[:12]}.safetensors").write_bytes(content)
         card = {"encoder": "autoencoder/hasan/hall", "architecture": "hasan", "settings": {}, "weights": digest}
-        Registry(kept.site.models_folder).save("autoencoder", "hasan.hall", digest[:12], card, {})
+        Registry(kept.site.models_folder).save("autoencoder", "hasan.hall", digest[:12], card, {}, author="ada")
     for content in (b"one", b"two"):
         version = sha256(content).hexdigest()[:12]
         app = page(kind="autoencoder", version=version)
         assert ":blue-badge[candidate]" in words(app)
         assert "embeds the footage anew" in words(app) and "reads its vectors" in words(app)
         assert not [one for one in app.button if one.label == "Retire"]
-        press(app, "Put into service")
+        if content == b"one":
+            press(app, "Put into service")
+        else:
+            serve_unreviewed(app, "its refit measured it")
         assert ":green-badge[in service]" in words(app)
         assert read_weights(folder)["autoencoder/hasan/hall"].sha256.startswith(version)

@@ -49,6 +49,7 @@ from tests.dashboards.small_site import CAMERA, OTHER, Workspace
 from tests.dashboards.test_anomalies_page import figure, press
 from tests.dashboards.test_dashboard_pages import APP, words
 from tests.workspace.made_segments import fit as fit_segments
+from tests.workspace.signed import signed
 from workspace.classifiers import find_classifier, recommended, sweep_of
 from workspace.opened import Workspace as Opened
 from workspace.segment_parts import Parts
@@ -80,6 +81,17 @@ def page(**params: str) -> AppTest:
     return app
 
 
+def button(app: AppTest, label: str) -> Any:
+    (found,) = [one for one in app.button if one.label == label]
+    return found
+
+
+def serve_unreviewed(app: AppTest, reason: str = "a test") -> AppTest:
+    """Put the version that is looked at into service without a flip report."""
+    app.text_input(key="models_reason").set_value(reason).run()
+    return press(app, "Put into service unreviewed")
+
+
 def options(app: AppTest, label: str) -> list[str]:
     (found,) = [one for one in app.selectbox if one.label == label]
     return [str(option) for option in found.options]
@@ -107,9 +119,18 @@ def swept(workspace: Workspace, name: str = FIGHTS, version: str = OLD, class_na
 
 def test_every_kind_name_and_version_is_there_the_one_in_service_first(kept: Workspace) -> None:
     registry = Registry(kept.site.models_folder)
-    registry.save("novelty", CAMERA, "n1", {"camera": CAMERA, "region": "frame", "usable": True, "detector": "knn"}, {})
-    registry.save("guess", "new kind", "g1", {"anything": 1}, {})
+    registry.save(
+        "novelty",
+        CAMERA,
+        "n1",
+        {"camera": CAMERA, "region": "frame", "usable": True, "detector": "knn"},
+        {},
+        author="ada",
+    )
+    registry.save("guess", "new kind", "g1", {"anything": 1}, {}, author="ada")
     app = page(name=FIGHTS)
+    assert options(app, "Version") == [one for one in options(app, "Version") if one.startswith(OLD)]
+    app.toggle(key="models_every").set_value(True).run()
     assert options(app, "Kind") == ["Classifiers (2)", "Novelty heads (1)", "guess (1)"]
     assert options(app, "Name") == [ACTIONS, FIGHTS]
     first, second = options(app, "Version")
@@ -166,7 +187,7 @@ def test_cards_of_every_kind_are_told_without_what_they_lack(kept: Workspace) ->
     told = {}
     registry = Registry(kept.site.models_folder)
     for kind, card in cards.items():
-        registry.save(kind, "one", "v1", card, {})
+        registry.save(kind, "one", "v1", card, {}, author="ada")
         model = read_model(registry, kind, "one", "v1")
         told[kind] = {label: text for part in sections_of(model, kept.site.settings.zone) for label, text in part.lines}
         assert "when" in told[kind], "as written, where the card does not say"
@@ -207,7 +228,9 @@ def test_an_empty_registry_says_how_models_come_about(empty_site: Workspace, sho
 def test_a_candidate_is_put_into_service_and_retired(kept: Workspace) -> None:
     app = page(name=FIGHTS, version=NEW)
     assert ":blue-badge[candidate]" in words(app)
-    press(app, "Put into service")
+    assert button(app, "Put into service").disabled
+    assert "sign a flip report between the two first" in button(app, "Put into service").help
+    serve_unreviewed(app, "nobody had time")
     assert in_service(kept.ledger, "classifier", "")[FIGHTS] == NEW
     assert ":green-badge[in service]" in words(app)
     assert kept.ledger.rows("promotions").to_pylist()[-1]["author"] == app.session_state["author"]
@@ -219,9 +242,9 @@ def test_a_candidate_is_put_into_service_and_retired(kept: Workspace) -> None:
 def test_a_retrieval_head_is_served_for_its_camera(kept: Workspace) -> None:
     registry, case = Registry(kept.site.models_folder), {"camera": CAMERA, "region": "frame", "name": "busy"}
     for version in ("v1", "v2"):
-        registry.save("retrieval", f"{CAMERA}.frame.busy", version, {"use_case": case}, {})
+        registry.save("retrieval", f"{CAMERA}.frame.busy", version, {"use_case": case}, {}, author="ada")
     promote(kept.ledger, "retrieval", f"{CAMERA}.frame.busy", "v1", "ada", CAMERA)
-    press(page(kind="retrieval", version="v2"), "Put into service")
+    serve_unreviewed(page(kind="retrieval", version="v2"))
     assert in_service(kept.ledger, "retrieval", CAMERA) == {f"{CAMERA}.frame.busy": "v2"}
     assert versions_in_service(Opened(kept.root), "novelty") == {}
 
@@ -229,7 +252,7 @@ def test_a_retrieval_head_is_served_for_its_camera(kept: Workspace) -> None:
 def test_retiring_is_said_for_the_camera_of_the_version_that_serves(kept: Workspace) -> None:
     registry = Registry(kept.site.models_folder)
     for version, camera in (("v1", CAMERA), ("v2", OTHER)):
-        registry.save("retrieval", "busy", version, {"use_case": {"camera": camera, "name": "busy"}}, {})
+        registry.save("retrieval", "busy", version, {"use_case": {"camera": camera, "name": "busy"}}, {}, author="ada")
     promote(kept.ledger, "retrieval", "busy", "v1", "ada", CAMERA)
     press(page(kind="retrieval", version="v2"), "Retire")
     said = kept.ledger.rows("promotions").to_pylist()[-1]
@@ -239,10 +262,60 @@ def test_retiring_is_said_for_the_camera_of_the_version_that_serves(kept: Worksp
 
 def test_a_version_that_is_gone_meanwhile_is_not_put_into_service(kept: Workspace) -> None:
     app = page(name=FIGHTS, version=NEW)
+    app.text_input(key="models_reason").set_value("a test").run()
     shutil.rmtree(kept.site.models_folder / "classifier" / FIGHTS / NEW)
-    press(app, "Put into service")
+    press(app, "Put into service unreviewed")
     assert in_service(kept.ledger, "classifier", "")[FIGHTS] == OLD
     assert f'unknown version of classifier {FIGHTS} "{NEW}"' in words(app).replace("\\", "")
+
+
+def test_what_serves_is_shown_and_the_rest_on_demand(kept: Workspace) -> None:
+    registry = Registry(kept.site.models_folder)
+    registry.save("classifier", "waiting", "v1", registry.card("classifier", FIGHTS, OLD), {}, author="ada")
+    app = page()
+    assert options(app, "Name") == [ACTIONS, FIGHTS], "of what never served nothing is shown"
+    app.toggle(key="models_every").set_value(True).run()
+    assert options(app, "Name") == [ACTIONS, FIGHTS, "waiting"]
+    app = page(name=FIGHTS, version=NEW)
+    assert app.toggle(key="models_every").value, "a link to a candidate shows it"
+    assert options(app, "Version")[1].endswith("candidate")
+    app.toggle(key="models_every").set_value(False).run()
+    assert not app.exception and len(options(app, "Version")) == 1
+    assert ":green-badge[in service]" in words(app)
+
+
+def test_where_nothing_serves_it_is_said_how_to_see_the_rest(empty_site: Workspace, shown: Show) -> None:
+    st.cache_data.clear()
+    Registry(empty_site.site.models_folder).save("autoencoder", "hasan.hall", "v1", {}, {}, author="ada")
+    shown(empty_site)
+    assert "Nothing is in service" in words(page())
+
+
+def test_a_signed_report_lets_a_candidate_through_and_the_history_tells(kept: Workspace) -> None:
+    work = Opened(kept.root)
+    signature = signed(work, FIGHTS, OLD, NEW)
+    app = page(name=FIGHTS, version=NEW)
+    assert not [one for one in app.button if one.label == "Put into service unreviewed"]
+    assert button(app, "Put into service").help == "grace has signed its flip report"
+    press(app, "Put into service")
+    assert in_service(kept.ledger, "classifier", "")[FIGHTS] == NEW
+    (table,) = [one.value for one in app.dataframe if "signed by" in one.value.columns]
+    assert table["signed by"].tolist() == ["grace", "–"]
+    assert table["why"].tolist()[0] == f"flip report {signature.report_id}"
+    press(app, f"Roll back to {OLD[:12]}")
+    assert in_service(kept.ledger, "classifier", "")[FIGHTS] == OLD
+    assert ":green-badge[in service]" in words(app)
+    assert [one for one in app.button if one.label.startswith("Roll back")] == [], "nothing served before it"
+
+
+def test_somebody_else_was_quicker_to_roll_back(kept: Workspace) -> None:
+    promote(kept.ledger, "classifier", FIGHTS, NEW, "ada", "", before=OLD)
+    app = page(name=FIGHTS)
+    promote(kept.ledger, "classifier", FIGHTS, OLD, "bob", "", before=NEW, rolled_back=True)
+    press(app, f"Roll back to {OLD[:12]}")
+    assert in_service(kept.ledger, "classifier", "")[FIGHTS] == OLD
+    assert len(kept.ledger.rows("promotions").to_pylist()) == 4
+    assert "meanwhile somebody else" in words(app)
 
 
 # The sweep.
@@ -269,7 +342,7 @@ def test_the_threshold_of_a_candidate_is_in_use_nowhere(kept: Workspace) -> None
     assert "A candidate: it counts for fight once this version is in service" in text
     assert "the candidate’s own" in text
     assert "in use" not in text.lower()
-    press(app, "Put into service")
+    serve_unreviewed(app)
     text = words(move(app, 0.9)).replace("\\", "")
     assert "In use: **" in text
     assert "it counts for all days of fight" in text
@@ -388,7 +461,7 @@ def test_without_an_author_nothing_is_changed(kept: Workspace, monkeypatch: pyte
     monkeypatch.setattr("getpass.getuser", nobody)
     app = move(page(name=FIGHTS, version=NEW), 0.9)
     buttons = [one for one in app.button if one.label.startswith(("Use", "Put into", "Retire", "Back to"))]
-    assert len(buttons) == 4
+    assert len(buttons) == 5
     assert all(one.disabled for one in buttons)
 
 
@@ -497,7 +570,7 @@ def test_the_page_stands_on_a_class_without_a_clip(kept: Workspace) -> None:
         "fold.truth": np.zeros((60, 1), np.uint8),
         "fold.scores": np.linspace(0, 1, 60, dtype=np.float32)[:, None],
     }
-    registry.save("classifier", "empty", "v1", card, arrays)
+    registry.save("classifier", "empty", "v1", card, arrays, author="ada")
     app = page(name="empty")
     assert figure(app, "Recall") == "–"
     assert "All clips are of one kind" in words(app)
