@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,7 +67,7 @@ def plan(
         f"{len(inventory.new)} new files ({size(found.new_bytes)}), {len(inventory.present)} present, "
         f"{len(inventory.gone)} gone; {duration(found.recorded_s)} of known footage"
     )
-    for line in found.suspended:
+    for line in filter(None, (*found.suspended, found.short_of_room)):
         typer.echo(f"attention: {line}")
     if found.is_empty:
         typer.echo("nothing to do: every step's output is there")
@@ -104,7 +105,10 @@ def backfill(
     until: UntilOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make what is missing of recordings that are known already, such as a new region's vectors; takes in no new files."""
+    """Make what is missing of recordings that are known already, such as a new region's vectors; takes in no new files.
+
+    It gives way to a night that begins, and ends partial then; say it again to go on.
+    """
     from workspace.opened import Workspace
 
     workspace = Workspace(site)
@@ -137,19 +141,25 @@ def process(
     progress: Callable[[str, float, float], None],
 ) -> "NightReport":
     """Run a night, or a backfill where `known_only`, in this process; where there is nothing to do, without starting
-    an orchestrator."""
+    an orchestrator.
+
+    Raises:
+        AlreadyRunningError: another run holds the workspace; a night asks a backfill to give way, and waits for it.
+    """
     from flows.machine import worker_count
     from flows.server import orchestrator
     from infra.environment import prepare_orchestrator
-    from infra.lock import night_lock
+    from infra.lock import backfill_lock, night_lock
     from tasks.forecast import forecast, idle_night
-    from tasks.report import new_report
+    from tasks.report import BACKFILL, NIGHT, new_report
 
-    with night_lock(workspace.site.state_folder):
+    folder = workspace.site.state_folder
+    with backfill_lock(folder) if known_only else night_lock(folder, asking=partial(typer.echo, err=True)):
         workers = worker_count(workspace.settings.cluster)
         found = forecast(workspace, selection, workers, retry=retry, known_only=known_only)
         if found.is_empty:
-            return idle_night(workspace, found, selection, new_report(), notify=not known_only)
+            told = new_report(BACKFILL if known_only else NIGHT)
+            return idle_night(workspace, found, selection, told, notify=not known_only)
     prepare_orchestrator(workspace.site)
     # One server for the flow and its workers: without its address each of them would start one of its own.
     with orchestrator(workspace.site.state_folder / "prefect-server.log"):
@@ -184,7 +194,8 @@ def print_report(told: dict[str, Any]) -> None:
     rest = (
         "; nothing was to be done: nothing decoded, nothing inferred" if idle and told["status"] == "complete" else ""
     )
-    typer.echo(f"night {told['run']}: {told['status']}, {duration(told['seconds'])}{rest}")
+    kind = told.get("kind", "night")  # reports of older nights do not say
+    typer.echo(f"{kind} {told['run']}: {told['status']}, {duration(told['seconds'])}{rest}")
     rows = [(step["step"], step["done"], step["skipped"], step["failed"], step["seconds"]) for step in told["steps"]]
     print_table(("step", "done", "skipped", "failed", "seconds of work"), rows)
     _print_coverage(told["coverage"])
@@ -226,14 +237,25 @@ def _print_coverage(lines: list[dict[str, Any]]) -> None:
 
 
 def status(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
-    """Say how the last night went, and whether one is running."""
+    """Say how the last night went, whether one is running, and whether one was missed, which exits with 1."""
     from tasks.history import last_nights
+    from tasks.nights_due import missed_now
     from workspace.opened import Workspace
 
-    told = last_nights(Workspace(site))
+    workspace = Workspace(site)
+    missed = missed_now(workspace)
+    told = {**last_nights(workspace), "missed": None if missed is None else missed.as_json()}
     if as_json:
         print_json(told)
-        return
+    else:
+        _print_status(told, site)
+        if missed is not None:
+            typer.echo(f"attention: {missed.words(workspace.settings.zone)}")
+    if missed is not None:
+        raise typer.Exit(1)
+
+
+def _print_status(told: dict[str, Any], site: Path) -> None:
     if told["running"]:
         typer.echo(
             f"a night is running: {told['running']['steps']} steps so far, the last {told['running']['age']} ago"

@@ -64,6 +64,7 @@ def serve(
     *,
     host: str,
     port: int,
+    author: str,
     restart: bool = False,
     begun: Callable[[Begun], None] = lambda _begun: None,
     on_round: Callable[[RoundReport], None] = lambda _report: None,
@@ -75,6 +76,7 @@ def serve(
         plan: what is trained.
         wanted: whom to wait for.
         host, port: to listen on.
+        author: who serves it, for the card of what comes of it.
         restart: forget what was reached of another plan.
         begun: told when clients can come.
         on_round: told each round, when its checkpoint is on the disk.
@@ -101,7 +103,7 @@ def serve(
         with superlink(workspace.site, certificate, address) as link, link.run() as run:
             link.names()
             begun(Begun(address, first_round, tuple(client.name for client in admitted)))
-            return _rounds(workspace, plan, wanted, link, run, on_round)
+            return _rounds(workspace, plan, wanted, link, run, author, on_round)
 
 
 def forget(folder: Path, plan: FederatedPlan) -> None:
@@ -128,13 +130,14 @@ def _rounds(
     wanted: Wanted,
     link: SuperLink,
     run: int,
+    author: str,
     on_round: Callable[[RoundReport], None],
 ) -> Served:
     kept: list[tuple[str, str, Mapping[str, Any]]] = []
     handed: dict[str, str] = {}
 
     def ended(_result: FederatedResult) -> None:
-        kept.append(keep_federation(workspace, plan))  # before anybody is waited for again
+        kept.append(keep_federation(workspace, plan, author))  # before anybody is waited for again
 
     app = server_app(workspace, plan, wanted, on_round=on_round, on_result=ended, on_handed=handed.update)
     token = _claimed(link, run)

@@ -5,7 +5,7 @@ import time
 from datetime import date, datetime
 from typing import Any
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 
@@ -32,7 +32,7 @@ def nightly(
     until: str | None = None,
     retry: bool = False,
 ) -> State[Any]:
-    """Process what is new, everything that depends on it, and nothing else.
+    """Process what is new, everything that depends on it, and nothing else. A backfill that is at work is asked to give way.
 
     Args:
         site: folder of the workspace, which all workers share.
@@ -41,7 +41,7 @@ def nightly(
         retry: take up what failed, and only that.
     """
     workspace = Workspace(site)
-    with night_lock(workspace.site.state_folder):
+    with night_lock(workspace.site.state_folder, asking=get_run_logger().warning):
         return _run(Work(workspace, deadline(workspace, until), current_watch()), campaign, camera, day, retry)
 
 
@@ -72,6 +72,7 @@ def run_night(
     """Run a night in this process, on the runner that the settings ask for.
 
     Raises:
+        AlreadyRunningError: another night is running.
         NightError: the flow ended without a report; the message is its reason.
     """
     return run_here(nightly, workspace, selection, until, progress, retry=retry)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import dask
@@ -16,6 +17,9 @@ from infra.errors import ConfigurationError
 from infra.settings import ClusterTable
 
 CONNECT_S = 10
+NIGHT, BACKFILL = 0, -100
+"""Priorities of runs on a scheduler that several share."""
+AHEAD = 10
 
 logging.getLogger("distributed").setLevel(logging.ERROR)  # workers come and go; what they fail at is in the report
 
@@ -48,6 +52,33 @@ def client_pool(cluster: ClusterTable) -> Iterator[Executor]:
         return
     with LocalCluster(**_embedded(cluster)) as local, Client(local) as client, client.get_executor(pure=False) as pool:
         yield pool
+
+
+@dataclass(frozen=True)
+class SchedulerState:
+    """What an existing scheduler says of itself: its workers, their threads, and the tasks that they have and that wait."""
+
+    workers: int
+    threads: int
+    processing: int
+    waiting: int
+
+
+def scheduler_state(address: str) -> SchedulerState:
+    """Ask the scheduler at an address.
+
+    Raises:
+        ConfigurationError: none answers.
+    """
+    with _connected(address) as client:
+        threads = client.nthreads()
+        processing = sum(len(tasks) for tasks in client.processing().values())
+        queued = client.run_on_scheduler(_count_waiting)
+    return SchedulerState(len(threads), sum(threads.values()), processing, queued)
+
+
+def _count_waiting(dask_scheduler: Any) -> int:
+    return len(dask_scheduler.queued) + len(dask_scheduler.unrunnable)
 
 
 def _connected(address: str) -> Client:
@@ -93,7 +124,12 @@ def embedding_resources(cluster: ClusterTable) -> Iterator[None]:
 
 
 @contextmanager
-def ahead() -> Iterator[None]:
-    """Tasks submitted here go before those already waiting, so that a camera begun is a camera finished."""
-    with dask.annotate(priority=10):
+def in_order(priority: int, *, ahead: bool = False) -> Iterator[None]:
+    """Tasks submitted here wait until none of a higher priority does, on whatever workspace's behalf.
+
+    Args:
+        priority: `NIGHT` or `BACKFILL`.
+        ahead: go before those of the same run that already wait, so that a camera begun is a camera finished.
+    """
+    with dask.annotate(priority=priority + (AHEAD if ahead else 0)):
         yield

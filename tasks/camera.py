@@ -1,6 +1,6 @@
 """A night seen from one camera: how its footage is grouped into tasks, and what its receipts say."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tasks.plan import FRAMES_SCOPE, DayPlan, ShardPlan
@@ -11,6 +11,8 @@ MOST_TASKS = 300
 """Embedding tasks that a flow is kept to: the orchestrator's cost is per task, the work is per shard."""
 LEAST_GROUP_S = 600.0
 """Seconds of footage that are worth a task of their own."""
+DAYS_OF_A_ROUND = 8
+"""Days of one camera that a backfill sends on their way before it looks again whether it may go on."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,22 @@ def best_first(days: Sequence[DayPlan]) -> list[list[DayPlan]]:
     for day in sorted(days, key=lambda day: (day.place.day, day.place.campaign)):
         cameras.setdefault(day.place.camera, []).append(day)
     return sorted(cameras.values(), key=lambda mine: (sum(day.todo_s for day in mine), mine[0].place.camera))
+
+
+def rounds(days: Sequence[DayPlan], width: int) -> Iterator[list[DayPlan]]:
+    """The days in rounds, as a run takes them that may have to stop soon: some days of some cameras each.
+
+    A camera begun is gone on with until it is done, oldest day first, since later days are held against earlier ones.
+
+    Args:
+        days: of whatever cameras.
+        width: cameras of a round.
+    """
+    cameras = best_first(days)
+    for start in range(0, len(cameras), width):
+        together = cameras[start : start + width]
+        for first in range(0, max(map(len, together)), DAYS_OF_A_ROUND):
+            yield [day for mine in together for day in mine[first : first + DAYS_OF_A_ROUND]]
 
 
 def embed_receipts(planned: DayPlan, finished: DayPlan, outcomes: Iterable[ShardOutcome]) -> list[Receipt]:

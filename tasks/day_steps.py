@@ -25,4 +25,4 @@ def day_step(
     """A step of a camera's day that writes a file of each of `tables`."""
     key = day_key(name, place, parameters, inputs)
     outputs = tuple(f"{table}/{place.folder}/{key}.parquet" for table in tables)
-    return Step(name, scope, key, tuple(inputs), outputs, all(map(store.exists, outputs)))
+    return Step(name, scope, key, tuple(inputs), outputs, all(map(store.exists, outputs)), parameters=parameters)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from prefect import get_run_logger, task
 from prefect.runtime import task_run
@@ -11,6 +11,7 @@ from prefect.runtime import task_run
 from infra.errors import AfterwatchError
 from tasks.embedding import EmbeddingPass, ShardResult
 from tasks.encoders import load_encoder
+from tasks.limits import GaveWayError, Grace, reason_to_stop
 from tasks.plan import Product, ShardPlan
 from tasks.receipts import ShardOutcome, reason_of
 from workspace.opened import Workspace
@@ -38,34 +39,39 @@ def embed_shards(
 ) -> list[ShardOutcome]:
     """The task's work, without an orchestrator."""
     left = [_refreshed(workspace, plan) for plan in plans]
+    why = reason_to_stop(workspace, until)
+    if why:  # told before networks are loaded for nothing
+        return [_not_begun(plan, why) for plan in left]
     needed = {product.encoder.spec.space: product.encoder for plan in left for product in plan.todo if product.encoder}
     compute = workspace.settings.compute
     encoders = {space: load_encoder(planned, compute) for space, planned in needed.items()}
-    running = EmbeddingPass(workspace, encoders, decode_threads)
+    running = EmbeddingPass(workspace, encoders, decode_threads, Grace(workspace).check)
     outcomes = []
     for plan in left:
-        number = plan.shard.number
-        if not plan.todo:
-            outcomes.append(ShardOutcome(plan.recording.path, number, "done"))
-        elif until is not None and datetime.now(UTC) >= until:
-            outcomes.append(ShardOutcome(plan.recording.path, number, "late", message="the deadline came first"))
-        else:
-            outcomes.append(_run(running, plan))
+        why = reason_to_stop(workspace, until) if plan.todo else ""
+        outcomes.append(_run(running, plan) if plan.todo and not why else _not_begun(plan, why))
     running.finish()
     return [_as_it_ended(outcome, running.failures) for outcome in outcomes]
+
+
+def _not_begun(plan: ShardPlan, why: str) -> ShardOutcome:
+    status = "late" if plan.todo else "done"
+    return ShardOutcome(plan.recording.path, plan.shard.number, status, message=why if plan.todo else "")
 
 
 def _run(running: EmbeddingPass, plan: ShardPlan) -> ShardOutcome:
     path, number, began = plan.recording.path, plan.shard.number, time.perf_counter()
     try:
         result: ShardResult = running.run(plan)
+    except GaveWayError as error:
+        status, message = "late", str(error)
     except Exception as error:  # noqa: BLE001 — one recording must not stop the night: it is reported, and tried again
-        message = reason_of(error)
+        status, message = "failed", reason_of(error)
     else:
         seconds = time.perf_counter() - began
         return ShardOutcome(path, number, "done", sum(result.rows.values()), seconds, result.decoded_s)
     running.forget(plan)
-    return ShardOutcome(path, number, "failed", seconds=time.perf_counter() - began, message=message)
+    return ShardOutcome(path, number, status, seconds=time.perf_counter() - began, message=message)
 
 
 def _as_it_ended(outcome: ShardOutcome, failures: Mapping[tuple[str, int], str]) -> ShardOutcome:

@@ -6,7 +6,7 @@ pictures of one snippet, however long a recording is.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,6 +29,7 @@ from lake.store import rows_of
 from models.encoders.base import Encoder
 from tasks.plan import FRAMES_SCOPE, Product, Recording, ShardPlan
 from tasks.receipts import reason_of
+from workspace.footage_files import refuse_replaced
 from workspace.indexes import load_index
 from workspace.opened import Workspace
 
@@ -223,15 +224,22 @@ class EmbeddingPass:
         workspace: whose lake.
         encoders: the loaded encoders, by space.
         decode_threads: threads that decode a recording.
+        check: called for every picture; what it raises ends the shard.
 
     Attributes:
         failures: by path and number of a shard, why some of its vectors could not be made or written, although its
             footage was decoded. Batches cross shards, so this may come out after `run`.
     """
 
-    def __init__(self, workspace: Workspace, encoders: Mapping[str, Encoder], decode_threads: int) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        encoders: Mapping[str, Encoder],
+        decode_threads: int,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self._workspace, self._store = workspace, workspace.store
-        self._threads = decode_threads
+        self._threads, self._check = decode_threads, check
         batch_size = workspace.settings.compute.batch_size
         self._batchers = {space: _Batcher(encoder, batch_size) for space, encoder in encoders.items()}
         self._pending: list[_Rows] = []
@@ -260,12 +268,14 @@ class EmbeddingPass:
         kept: list[Prepared] = []
         stills = StillMaker(still_windows(index, plan.shard, owned) if frames else [])
         for prepared in prefetch(prepare(pictures, measured, views), PREPARED_AHEAD):
+            self._check()
             for feed in feeds:
                 feed.take(prepared)
             if prepared.grey is not None:
                 stills.take(prepared.index, prepared.grey)
             if prepared.statistics is not None:
                 kept.append(Prepared(prepared.index, prepared.t_us, prepared.statistics, prepared.digest, {}))
+        refuse_replaced(self._workspace, plan.recording.path, plan.recording.recording_id)
         rows = {}
         if frames is not None:
             rows[FRAMES_SCOPE] = self._write_frames(frames, plan, index, measured, kept, stills)

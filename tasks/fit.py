@@ -8,7 +8,7 @@ import numpy as np
 
 from infra.errors import TooLittleFootageError
 from lake.vectors import Embeddings, read_embeddings
-from models.arrays import part, prefixed
+from models.arrays import Arrays, part, prefixed
 from models.heads.nightly import Standard, fit_camera
 from models.heads.novelty import NoveltyHead, head_from_arrays
 from tasks.normal_snippets import ReferenceRows, distinct, nights_of, normal_only, thinned
@@ -18,6 +18,8 @@ from tasks.projections import ProjectionPlan
 from tasks.step_plans import RegionPlan, Step
 from workspace.opened import Workspace
 
+AUTHOR = "night"
+"""Of novelty heads, on their cards: nobody asks for one."""
 FEWEST_SNIPPETS = 8
 """Below this a day without earlier footage says nothing about what is unusual in it."""
 
@@ -49,23 +51,23 @@ def make_head(workspace: Workspace, plan: RegionPlan, step: Step, projection: Pr
         "camera": plan.camera,
         "region": plan.region,
         "made_from": list(step.inputs),
+        "settings": novelty.model_dump(mode="json"),
     }
     if len(reference) < novelty.minimum_reference:
         remark = f"{len(reference)} different earlier snippets are too few; the day is compared with itself"
-        workspace.registry.save(NOVELTY, plan.camera, step.key, {**card, "usable": False, "remark": remark}, {})
+        _keep(workspace, plan.camera, step, {**card, "usable": False, "remark": remark}, {})
         return 0, remark
     try:
         fitted = fit_on(workspace, reference, step.key, plan.judged_with, projection)
     except TooLittleFootageError as error:
         remark = f"the earlier footage cannot serve as reference ({error}); the day is compared with itself"
-        workspace.registry.save(NOVELTY, plan.camera, step.key, {**card, "usable": False, "remark": remark}, {})
+        _keep(workspace, plan.camera, step, {**card, "usable": False, "remark": remark}, {})
         return 0, remark
     said = {answer: sum(item.confirmed == answer for item in plan.said) for answer in (True, False)}
     card |= {
         "usable": True,
         "detector": novelty.detector,
         "space": reference.rows["space"][0].as_py(),
-        "settings": novelty.model_dump(mode="json"),
         "projection": None if projection is None else f"{projection.name}/{projection.version}",
         "reference": {"snippets": len(reference), "nights": fitted.standard.nights.count},
         "verdicts": {"confirmed": said[True], "dismissed": said[False]},
@@ -76,8 +78,12 @@ def make_head(workspace: Workspace, plan: RegionPlan, step: Step, projection: Pr
     arrays = prefixed("head", fitted.head.to_arrays())
     arrays |= prefixed("normal", fitted.standard.to_arrays())
     arrays |= prefixed("reference", fitted.reference.to_arrays())
-    workspace.registry.save(NOVELTY, plan.camera, step.key, card, arrays)
+    _keep(workspace, plan.camera, step, card, arrays)
     return len(reference), fitted.head.remark
+
+
+def _keep(workspace: Workspace, camera: str, step: Step, card: dict[str, Any], arrays: Arrays) -> None:
+    workspace.registry.save(NOVELTY, camera, step.key, card, arrays, author=AUTHOR)
 
 
 def fit_on(

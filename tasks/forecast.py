@@ -1,8 +1,8 @@
 """What a run would do, before it does anything: files, hours, steps, time and disk."""
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
@@ -13,6 +13,8 @@ from lake.keys import Place
 from tasks.alarms import STEP as CLASSIFY
 from tasks.camera import best_first, embed_receipts, step_receipts
 from tasks.camera_summaries import digests_due
+from tasks.causes import Cause, causes_of, in_short
+from tasks.decisions import Decisions, Planned, keep_decisions
 from tasks.digest import digest_day
 from tasks.inventory import USABLE, Inventory, Row, known_inventory, name_of, report, take_inventory
 from tasks.plan import DayPlan, Selection, plan_days, recordings_of
@@ -21,9 +23,10 @@ from tasks.receipts import Receipt, reason_of, record
 from tasks.report import NightReport, close_night
 from tasks.standing import suspended_alarms
 from tasks.step_plans import DaySteps
-from tasks.steps import plan_camera
+from tasks.steps import plan_whole_camera
 from tasks.telling import tell
 from workspace.opened import Workspace
+from workspace.room import Room, room_left
 
 GUESSED_SECONDS = 0.2
 """Work in seconds per second of footage where no earlier run tells: handcrafted encoders on one core at 640 × 360."""
@@ -33,7 +36,10 @@ GUESSED_BYTES = 6_000
 
 @dataclass(frozen=True)
 class DayForecast:
-    """What a run would do for a camera's day, and why; `alarms` are those of its `classify` steps, in their order."""
+    """What a run would do for a camera's day, and why; `alarms` are those of its `classify` steps, in their order.
+
+    `why` tells what is different, in short; `causes` that of each scope to embed and of each step.
+    """
 
     place: Place
     shards: int
@@ -41,6 +47,7 @@ class DayForecast:
     steps: tuple[str, ...]
     why: str
     alarms: tuple[str, ...] = ()
+    causes: tuple[Cause, ...] = ()
 
     @property
     def told(self) -> str:
@@ -60,6 +67,9 @@ class Forecast:
         new_bytes: size of files that have not been examined; how long they are is known only then.
         work_s: estimated wall time; measured says whether earlier runs told it.
         disk_bytes: estimated growth of the workspace.
+        cameras: of each camera of the selection all days, once they are embedded, and their steps.
+        chosen: camera days of the selection.
+        room: on the disk.
     """
 
     inventory: Inventory
@@ -69,7 +79,14 @@ class Forecast:
     work_s: float
     disk_bytes: int
     measured: bool
-    plans: tuple[tuple[DayPlan, DaySteps], ...]
+    cameras: tuple[tuple[Planned, ...], ...]
+    chosen: frozenset[Place]
+    room: Room
+
+    @property
+    def plans(self) -> list[Planned]:
+        """The chosen days and their steps."""
+        return [(day, steps) for camera in self.cameras for day, steps in camera if day.place in self.chosen]
 
     @property
     def is_empty(self) -> bool:
@@ -89,6 +106,15 @@ class Forecast:
         ]
         return suspended_alarms(receipts)
 
+    @property
+    def short_of_room(self) -> str:
+        """Why a run would start nothing, or is likely to stop before its end; empty where there is room for all of it."""
+        if not self.room.enough:
+            return f"a run starts nothing new: {self.room.words}"
+        if self.room.free_bytes - self.disk_bytes >= self.room.reserve_bytes:
+            return ""
+        return f"there may be no room for all of it: {self.room.words}"
+
     def as_json(self) -> dict[str, Any]:
         return {
             "files": {
@@ -104,6 +130,7 @@ class Forecast:
             "estimated_from": "earlier runs" if self.measured else "a guess",
             "estimated_disk_bytes": self.disk_bytes,
             "suspended": self.suspended,
+            "short_of_room": self.short_of_room,
             "days": [
                 {
                     "campaign": day.place.campaign,
@@ -113,6 +140,7 @@ class Forecast:
                     "seconds": round(day.seconds, 3),
                     "steps": list(day.steps),
                     "why": day.why,
+                    "causes": [asdict(cause) for cause in day.causes],
                 }
                 for day in self.days
             ],
@@ -135,14 +163,29 @@ def forecast(
     gone = ({**row, "status": "gone"} for row in inventory.gone)
     all_days = plan_days(workspace, recordings_of(workspace, [*inventory.present, *gone]))
     mine = [day for day in all_days if selection.takes(day.place)]
-    plans = [pair for camera in best_first(mine) for pair in _plan_camera(workspace, camera, all_days)]
-    days = tuple(found for day, steps in plans if (found := _forecast_day(day, steps)) is not None)
+    decisions = Decisions(workspace)
+    cameras: list[tuple[Planned, ...]] = []
+    days: list[DayForecast] = []
+    for camera in best_first(mine):
+        planned, found = _forecast_camera(workspace, camera, all_days, decisions)
+        cameras.append(planned)
+        days += found
     recorded_s = sum(shard.seconds for day in mine for shard in day.shards)
-    rate, measured = _work_per_second(workspace)
     new_bytes = sum(file.bytes for file in inventory.new)
-    todo_s = sum(day.seconds for day in days) + _seconds_of(new_bytes, inventory.present)
-    disk = round(todo_s * GUESSED_BYTES)
-    return Forecast(inventory, days, recorded_s, new_bytes, todo_s * rate / workers, disk, measured, tuple(plans))
+    new_s = _seconds_of(new_bytes, inventory.present)
+    work_s, measured = _work(workspace, days, new_s)
+    return Forecast(
+        inventory=inventory,
+        days=tuple(days),
+        recorded_s=recorded_s,
+        new_bytes=new_bytes,
+        work_s=work_s / workers,
+        disk_bytes=round((sum(day.seconds for day in days) + new_s) * GUESSED_BYTES),
+        measured=measured,
+        cameras=tuple(cameras),
+        chosen=frozenset(day.place for day in mine),
+        room=room_left(workspace),
+    )
 
 
 def idle_night(
@@ -157,6 +200,11 @@ def idle_night(
         report_of: of the run.
         notify: as of a night, which tells the alarms that are still to be told; a backfill tells nobody.
     """
+    try:
+        for planned in found.cameras:
+            keep_decisions(workspace, planned, found.chosen)
+    except (AfterwatchError, OSError) as error:  # what they explain is there all the same
+        report_of.failures.setdefault(f"decisions: {reason_of(error)}")
     receipts = [receipt for day, _ in found.plans for receipt in embed_receipts(day, day, ())]
     receipts += [receipt for _, steps in found.plans for receipt in step_receipts(steps)]
     # Digests are no steps of a plan: one that failed, or is to be of another length, is made here.
@@ -197,42 +245,56 @@ def _ask(workspace: Workspace, found: Forecast, report_of: NightReport) -> list[
     return asked
 
 
-def _plan_camera(
-    workspace: Workspace, mine: Sequence[DayPlan], all_days: Sequence[DayPlan]
-) -> list[tuple[DayPlan, DaySteps]]:
+def _forecast_camera(
+    workspace: Workspace, mine: Sequence[DayPlan], all_days: Sequence[DayPlan], decisions: Decisions
+) -> tuple[tuple[Planned, ...], list[DayForecast]]:
+    """All days of a camera, as they will be once the chosen ones are embedded, and what is to be done of these.
+
+    Keys depend on nothing but content and parameters, so what follows is known before anything is embedded.
+    """
     chosen = {day.place: day for day in mine}
     same = [day for day in all_days if day.place.camera == mine[0].place.camera]
-    return [(chosen[steps.place], steps) for steps in plan_camera(workspace, same, chosen)]
+    planned = plan_whole_camera(workspace, [day.foreseen if day.place in chosen else day for day in same], chosen)
+    plans = [(chosen[steps.place], steps) for _, steps in planned if steps.place in chosen]
+    due = {day.place.day for day, steps in plans if day.todo_s or not steps.exist}
+    days = []
+    for day, steps in plans:
+        causes = causes_of(workspace, day, steps, planned, due, decisions) if day.place.day in due else ()
+        if causes:
+            days.append(_forecast_day(day, steps, causes))
+    return tuple(planned), days
 
 
-def _forecast_day(day: DayPlan, steps: DaySteps) -> DayForecast | None:
+def _forecast_day(day: DayPlan, steps: DaySteps, causes: tuple[Cause, ...]) -> DayForecast:
     todo = [shard for shard in day.shards if shard.todo]
     left = [step for step in steps.all if not step.exists]
-    if not todo and not left:
-        return None
-    scopes = Counter(product.scope for shard in todo for product in shard.todo)
-    partly = [scope for scope in scopes if scope in {p.scope for s in day.shards for p in s.products if p.exists}]
-    if not todo:
-        why = "its footage is embedded; what follows depends on something that changed"
-    elif len(scopes) < len(day.scopes) or partly:
-        why = "not embedded yet: " + ", ".join(sorted(scopes))
-    else:
-        why = "not embedded yet"
-    after = steps.all if todo else left
-    names = (*(["embed"] if todo else []), *(step.name for step in after))
-    alarms = tuple(step.scope for step in after if step.name == CLASSIFY)
-    return DayForecast(day.place, len(todo), day.todo_s, names, why, alarms)
+    names = (*(["embed"] if todo else []), *(step.name for step in left))
+    alarms = tuple(step.scope for step in left if step.name == CLASSIFY)
+    return DayForecast(day.place, len(todo), day.todo_s, names, in_short(causes), alarms, causes)
 
 
-def _work_per_second(workspace: Workspace) -> tuple[float, bool]:
-    """Seconds of work per second of footage in the embedding of earlier runs."""
-    rows = workspace.ledger.rows("runs").select(["step", "seconds", "decoded_s"]).to_pylist()
-    embedded = [row for row in rows if row["step"] == "embed" and row["decoded_s"] > 0]
-    decoded_s = sum(row["decoded_s"] for row in embedded)
+def _work(workspace: Workspace, days: Iterable[DayForecast], new_s: float) -> tuple[float, bool]:
+    """Seconds of work, and whether earlier runs told them.
+
+    Args:
+        workspace: the site.
+        days: what is to be done.
+        new_s: seconds of footage that has not been examined, and takes every step.
+    """
+    rows = workspace.ledger.rows("runs").select(["step", "status", "seconds", "decoded_s"]).to_pylist()
+    done = [row for row in rows if row["status"] in ("done", "partial") and row["step"] not in ("night", "ingest")]
+    decoded_s = sum(row["decoded_s"] for row in done if row["step"] == "embed")
+    todo_s = sum(day.seconds for day in days)
     if decoded_s <= 0:
-        return GUESSED_SECONDS, False
-    work_s = sum(row["seconds"] for row in rows if row["step"] not in ("night", "ingest"))
-    return work_s / decoded_s, True
+        return (todo_s + new_s) * GUESSED_SECONDS, False
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for row in done:
+        seconds[row["step"]].append(row["seconds"])
+    per_step: Mapping[str, float] = {name: sum(told) / len(told) for name, told in seconds.items()}
+    counts = Counter(name for day in days for name in day.steps)
+    steps_s = sum(per_step.get(name, 0.0) * count for name, count in counts.items() if name != "embed")
+    whole_s = sum(sum(told) for told in seconds.values())
+    return todo_s * sum(seconds["embed"]) / decoded_s + steps_s + new_s * whole_s / decoded_s, True
 
 
 def _seconds_of(new_bytes: int, rows: Sequence[Row]) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 from prefect import task
@@ -10,6 +10,7 @@ from prefect import task
 from footage.probe import content_hash, probe
 from footage.recordings import FoundFile, day_of
 from infra.errors import AfterwatchError, FootageError, LakeError
+from lake.moments import moment_after
 from lake.schema import TABLES
 from lake.store import rows_of
 from tasks.inventory import Inventory, Row, name_of, settle
@@ -66,6 +67,8 @@ def examine_file(workspace: Workspace, file: FoundFile) -> Row:
         reason = str(error)
     except OSError as error:
         reason = f"the file cannot be read: {error.strerror or error}"
+    except MemoryError:
+        reason = 'there was not enough memory to examine it; run "afterwatch retry" with fewer workers'
     except Exception as error:  # noqa: BLE001 — a file that nobody foresaw must not stop the night
         reason = f"examining it failed: {type(error).__name__}: {error}"
     return row | {"status": "quarantined", "reason": reason}
@@ -104,7 +107,7 @@ def enter(workspace: Workspace, inventory: Inventory, examined: Sequence[Row]) -
         The examined rows as entered, duplicates told.
     """
     settled = settle(inventory.present, examined)
-    seen_at = datetime.now(UTC)
+    seen_at = moment_after(workspace.ledger, "recordings", "seen_at")
     rows = [
         *settled,
         *({**row, "status": "gone", "reason": "the file is not there any more"} for row in inventory.gone),

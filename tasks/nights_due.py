@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pyarrow.compute as pc
 
 from infra.cron import last_start
-from infra.lock import NIGHT, REFIT, AlreadyRunningError, night_lock, night_waits
+from infra.lock import NIGHT, REFIT, night_waits, what_runs
 from tasks.schedule_file import read_schedule
 from workspace.opened import Workspace
 
@@ -116,15 +116,8 @@ def _begun(workspace: Workspace) -> tuple[list[datetime], list[datetime]]:
 
 
 def _is_at_work(state_folder: Path) -> bool:
-    """Whether a night is at work, or waits for a backfill to give way.
-
-    It is asked last, where a night seems to be missed: for the moment that asking takes, no other can take the lock.
-    """
-    try:
-        with night_lock(state_folder):
-            return False
-    except AlreadyRunningError as busy:
-        return busy.what == NIGHT or night_waits(state_folder)
+    """Whether a night is at work, or waits for a backfill to give way."""
+    return what_runs(state_folder) == NIGHT or night_waits(state_folder)
 
 
 def _clock(moment: datetime, zone: ZoneInfo) -> str:

@@ -4,9 +4,10 @@ Keys depend on nothing but content and parameters, so all that follows is known 
 Nothing here decodes, loads a network or starts an orchestrator.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from footage.index import MICROSECONDS
 from footage.regions import Region
@@ -16,6 +17,7 @@ from lake.keys import Place, step_key
 from tasks.inventory import USABLE, Row
 from workspace.indexes import load_index
 from workspace.opened import PlannedEncoder, Workspace
+from workspace.retention.deleted import deleted_now
 
 FRAMES_SCOPE = "frames"
 NOVELTY = "novelty"
@@ -53,6 +55,8 @@ class Product:
     exists: bool
     encoder: PlannedEncoder | None = None
     region: Region | None = None
+    foreseen: bool = False
+    """Whether it only counts as existing, to tell what follows once it is made; nothing of it can be read."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,14 @@ class ShardPlan:
         """Products to make; none for a recording that is gone."""
         return tuple(product for product in self.products if not product.exists) if self.recording.there else ()
 
+    @property
+    def foreseen(self) -> "ShardPlan":
+        """The shard as it will be when it is embedded."""
+        if not self.todo:
+            return self
+        products = (item if item.exists else replace(item, exists=True, foreseen=True) for item in self.products)
+        return replace(self, products=tuple(products))
+
 
 @dataclass(frozen=True)
 class DayPlan:
@@ -81,6 +93,11 @@ class DayPlan:
     def todo_s(self) -> float:
         """Seconds of footage still to be decoded."""
         return sum(shard.seconds for shard in self.shards if shard.todo)
+
+    @property
+    def foreseen(self) -> "DayPlan":
+        """The day as it will be when all of it is embedded."""
+        return replace(self, shards=tuple(shard.foreseen for shard in self.shards))
 
     def products(self, scope: str) -> list[Product]:
         return [product for shard in self.shards for product in shard.products if product.scope == scope]
@@ -110,8 +127,14 @@ class Selection:
 def recordings_of(workspace: Workspace, rows: Sequence[Row]) -> list[Recording]:
     """Usable recordings among rows of the lake, and those that were usable until their files went: their results stay.
 
-    Cameras that the settings skip are left out.
+    Cameras that the settings skip are left out, and recordings of which retention deleted the results: none are made again.
     """
+    closed = deleted_now(workspace.ledger).closed
+    return [recording for recording in all_recordings(workspace, rows) if recording.recording_id not in closed]
+
+
+def all_recordings(workspace: Workspace, rows: Sequence[Row]) -> list[Recording]:
+    """As `recordings_of`, those among them of which retention deleted the results."""
     now = {row["path"]: row for row in [*recordings_now(workspace.ledger), *rows]}
     usable = {row["recording_id"] for row in now.values() if row["status"] in USABLE}
     # Content that lies elsewhere now was renamed: it counts there. Of gone duplicates, one counts.
@@ -136,10 +159,10 @@ def recordings_of(workspace: Workspace, rows: Sequence[Row]) -> list[Recording]:
     ]
 
 
-def plan_days(workspace: Workspace, recordings: Sequence[Recording]) -> list[DayPlan]:
+def plan_days(workspace: Workspace, recordings: Sequence[Recording], deleted: Collection[str] = ()) -> list[DayPlan]:
     """Plan the embedding of every recording, by camera and day, in order of place and start.
 
-    Of a recording that is not there any more, only what was made of it counts.
+    Of a recording that is not there any more, only what was made of it counts; `deleted` are files that count as there.
     """
     places: dict[Place, list[Recording]] = {}
     for recording in recordings:
@@ -150,7 +173,7 @@ def plan_days(workspace: Workspace, recordings: Sequence[Recording]) -> list[Day
         folder = path.rsplit("/", 1)[0]
         if folder not in existing:
             existing[folder] = frozenset(workspace.store.names(folder))
-        return path in existing[folder]
+        return path in existing[folder] or path in deleted
 
     days = []
     for place in sorted(places):
@@ -186,8 +209,7 @@ def _shards_of(workspace: Workspace, recording: Recording) -> list[tuple[Shard, 
 def _plan_shard(
     workspace: Workspace, recording: Recording, shard: Shard, seconds: float, exists: Callable[[str], bool]
 ) -> ShardPlan:
-    place, settings = recording.place, workspace.settings
-    sampling = settings.sampling_of(place.camera).model_dump(mode="json")
+    place = recording.place
     common = {
         "campaign": place.campaign,
         "camera": place.camera,
@@ -196,7 +218,7 @@ def _plan_shard(
         "started_at": recording.started_at.isoformat(),
         "pictures": [shard.first, shard.last],
     }
-    key = step_key("embed", {**common, "sampling": sampling, "reach_s": settings.reach_s}, ())
+    key = step_key("embed", {**common, **pictures_by(workspace, place.camera)}, ())
     paths = tuple(f"{table}/{place.folder}/{key}.parquet" for table in ("frames", "coverage", "stills"))
     if not recording.there and not exists(paths[-1]):
         paths = paths[:-1]  # embedded before there were stills, and none can be had any more
@@ -207,16 +229,27 @@ def _plan_shard(
         for region in workspace.regions(place.camera):
             if encoder.table.regions != "all" and region.name not in encoder.table.regions:
                 continue
-            of_encoder = {
-                "space": encoder.spec.space,
-                "region": [region.name, region.geometry],
-                "sampling": sampling if encoder.spec.kind == "frame" else encoder.stride_s,
-            }
-            key = step_key("embed", {**common, **of_encoder}, ())
+            key = step_key("embed", {**common, **vectors_by(workspace, place.camera, encoder, region)}, ())
             path = f"embeddings/space={encoder.spec.space}/{place.folder}/{key}.parquet"
             scope = f"{encoder.spec.space}/{region.name}"
             products.append(Product(scope, key, (path,), exists(path), encoder, region))
     return ShardPlan(recording, shard, seconds, tuple(products))
+
+
+def pictures_by(workspace: Workspace, camera: str) -> dict[str, Any]:
+    """What decides a recording's sampled pictures, beside the recording."""
+    settings = workspace.settings
+    return {"sampling": settings.sampling_of(camera).model_dump(mode="json"), "reach_s": settings.reach_s}
+
+
+def vectors_by(workspace: Workspace, camera: str, encoder: PlannedEncoder, region: Region) -> dict[str, Any]:
+    """What decides the vectors of a region in a recording, beside the recording."""
+    sampling = workspace.settings.sampling_of(camera).model_dump(mode="json")
+    return {
+        "space": encoder.spec.space,
+        "region": [region.name, region.geometry],
+        "sampling": sampling if encoder.spec.kind == "frame" else encoder.stride_s,
+    }
 
 
 def made(day: DayPlan, scope: str) -> list[Product]:

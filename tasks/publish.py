@@ -18,6 +18,7 @@ from footage.writing import VideoWriter, write_jpeg
 from infra.settings import SummaryTable
 from lake.store import Store
 from tasks.kept_files import FOLDERS, EarlierParts, Part, decided_by, published, told_gone, write_told, written_part
+from tasks.limits import going_on
 from tasks.plan import DayPlan, Recording
 from tasks.receipts import Receipt, reason_of
 from tasks.segment_sheets import CONTACT, FIGURE, JPEG_QUALITY, best_of, write_contact_sheet, write_figure
@@ -42,7 +43,7 @@ WriteSheet = Callable[[Path, Sequence[Row], Callable[[datetime], str]], None]
 def publish(root: str, label: str, days: Sequence[tuple[DayPlan, DaySteps]], decode_threads: int) -> list[Receipt]:
     """Publish the days of one camera."""
     workspace = Workspace(root)
-    return [publish_day(workspace, day, steps, decode_threads) for day, steps in days]
+    return [publish_day(workspace, day, steps, decode_threads) for day, steps in going_on(workspace, days)]
 
 
 def publish_day(workspace: Workspace, day: DayPlan, steps: DaySteps, decode_threads: int) -> Receipt:

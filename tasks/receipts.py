@@ -1,12 +1,18 @@
 """What a task gives back: small facts about what it made, never the thing itself."""
 
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from infra.errors import AfterwatchError
 from lake.keys import Place
 from lake.ledger import Ledger, RunRow
+from lake.moments import moment_after
+
+KILLED = "KilledWorker"
+"""Dask's error for a task whose workers died, one after the other."""
+OUT_OF_MEMORY = ("(-4:Insufficient memory)", "DefaultCPUAllocator: can't allocate memory")
+"""How OpenCV and PyTorch say it."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +59,27 @@ class ShardOutcome:
 
 def reason_of(error: BaseException) -> str:
     """An error in words for the night's report."""
-    if isinstance(error, MemoryError):
+    if _wants_memory(error):
         return "out of memory; lower compute.batch_size or footage.shard_s, or use fewer workers"
+    if type(error).__name__ == KILLED:  # Dask's own; nothing here knows of Dask
+        return (
+            "its worker was killed several times over, which is what running out of memory looks like from outside; lower "
+            "compute.batch_size or footage.shard_s, or use fewer workers, and see the workers' logs"
+        )
     return str(error) if isinstance(error, AfterwatchError | OSError) else f"{type(error).__name__}: {error}"
+
+
+def _wants_memory(error: BaseException) -> bool:
+    """Whether memory was wanting, in the words of whoever wanted it: Python, FFmpeg and Arrow, or OpenCV, PyTorch, DuckDB."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    named = type(error).__name__ in ("OutOfMemoryError", "OutOfMemoryException")
+    return named or any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 def record(ledger: Ledger, run_id: str, receipts: Iterable[Receipt]) -> None:
     """Enter receipts into the `runs` ledger, all at once: from then on their outputs are what counts."""
-    now = datetime.now(UTC)
+    now = moment_after(ledger, "runs", "finished_at")
     ledger.record(
         [
             RunRow(

@@ -4,7 +4,7 @@ import json
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -15,27 +15,32 @@ from footage.index import MICROSECONDS
 from footage.sampling import STATES
 from lake.keys import Place
 from lake.ledger import RunRow
+from lake.moments import moment_after
 from tasks.alarms import STEP as CLASSIFY
 from tasks.heads import STEP as RETRIEVE
 from tasks.heads import SUSPENDED
 from tasks.inventory import USABLE, Row
+from tasks.limits import DEADLINE
 from tasks.plan import FRAMES_SCOPE, DayPlan, Selection, plan_days, recordings_of
 from tasks.receipts import Receipt
 from tasks.rows import finite
 from tasks.standing import standing_matters
 from workspace.opened import Workspace
+from workspace.retention.deleted import deleted_now
 
 STEPS = ("ingest", "embed", "health", "fit", "score", "segment", "summarise", "publish")
 """Steps of every night. `retrieve` and `classify` come after `score` where heads are in service and alarms switched on, and
 `digest` and `queue` come last where there are summaries, and something to ask about."""
 DIGEST, QUEUE = "digest", "queue"
+NIGHT, BACKFILL = "night", "backfill"
+"""Kinds of runs over camera days."""
 SITE_DAY = date(1970, 1, 1)
 TOLERANCE_S = 0.001
 
 
 @dataclass
 class NightReport:
-    """What a night has done; `status` is complete, partial (its deadline came) or incomplete."""
+    """What a run has done; `status` is complete, partial (it started nothing new from some moment on) or incomplete."""
 
     run: str
     started_at: datetime
@@ -61,10 +66,23 @@ class NightReport:
     """Alarms of each head, by the name it has in the settings."""
     queued: int = 0
     """Snippets that people are asked to judge next, of all campaigns that the run was about."""
+    kind: str = NIGHT
+    left_shards: dict[str, int] = field(default_factory=dict)
+    """Shards that were not begun, by why."""
+    left_days: dict[str, int] = field(default_factory=dict)
+    """Camera days that are embedded and were not taken further, by why."""
+    kept_days: int = 0
+    """Camera days of which something was left that had been analysed before: what was made of them then counts on."""
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether anything was left that could have been made."""
+        return bool(self.left_shards or self.left_days)
 
     def as_json(self) -> dict[str, Any]:
         return {
             "run": self.run,
+            "kind": self.kind,
             "status": self.status,
             "started_at": self.started_at.isoformat(),
             "seconds": round(self.seconds, 3),
@@ -78,6 +96,12 @@ class NightReport:
             "alarms_by_head": self.alarms_by_head,
             "expected_alarms": self.expected_alarms,
             "queued": self.queued,
+            "left": {
+                "shards": sum(self.left_shards.values()),
+                "days": sum(self.left_days.values()),
+                "kept_days": self.kept_days,
+                "why": sorted({*self.left_shards, *self.left_days}),
+            },
             "attention": self.attention,
         }
 
@@ -102,10 +126,14 @@ class NightReport:
         )
 
 
-def new_report() -> NightReport:
-    """The report of a night that begins now; its run is named by the time and a few letters to tell two apart."""
+def new_report(kind: str = NIGHT) -> NightReport:
+    """The report of a night that begins now; its run is named by the time and a few letters to tell two apart.
+
+    Args:
+        kind: `backfill` of one.
+    """
     now = datetime.now(UTC)
-    return NightReport(f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}", now)
+    return NightReport(f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}", now, kind=kind)
 
 
 def count_steps(receipts: Iterable[Receipt], ingested: dict[str, Any]) -> list[dict[str, Any]]:
@@ -133,13 +161,23 @@ def close_night(
     selection: Selection,
     rows: Sequence[Row],
     receipts: Sequence[Receipt],
-    late: int,
+    late: int = 0,
 ) -> None:
     """Add the night up, judge it, and enter it into the ledger.
 
-    The night is incomplete where a step failed or a recorded second is not accounted for; where only its deadline came
-    first, it is partial.
+    The night is incomplete where a step failed or a recorded second is not accounted for; where it only left something for
+    the next run, as its deadline makes it, it is partial.
+
+    Args:
+        workspace: the site.
+        report: of the run so far.
+        selection: what the run was about.
+        rows: of the recordings, as they are now.
+        receipts: of all that was done or found there.
+        late: shards that the deadline came before, beside those that the report tells of.
     """
+    if late:
+        report.left_shards[DEADLINE] = report.left_shards.get(DEADLINE, 0) + late
     mine = [row for row in rows if row["camera"] and selection.takes(Place(row["campaign"], row["camera"], row["day"]))]
     days = [day for day in plan_days(workspace, recordings_of(workspace, rows)) if selection.takes(day.place)]
     report.coverage = coverage_of(workspace, days, mine)
@@ -150,14 +188,15 @@ def close_night(
     report.alarms = sum(report.alarms_by_head.values())
     report.expected_alarms = expected_alarms_of(workspace, receipts)
     report.queued = _count_queued(workspace, receipts)
-    report.attention = attention_of(report, list(report.failures), late, standing_matters(workspace, receipts))
+    report.attention = attention_of(report, list(report.failures), standing_matters(workspace, receipts))
     covered = all(is_covered(line) for line in report.coverage)
-    if report.failures or (not covered and not late):
+    if report.failures or (not covered and not report.is_cut_short):
         report.status = "incomplete"
-    elif late:
+    elif report.is_cut_short:
         report.status = "partial"
     report.seconds = (datetime.now(UTC) - report.started_at).total_seconds()
-    workspace.ledger.record([report.row()])
+    finished_at = moment_after(workspace.ledger, "runs", "finished_at")
+    workspace.ledger.record([replace(report.row(), finished_at=finished_at)])
     for table in ("runs", "recordings"):
         workspace.ledger.compact(table)
 
@@ -222,8 +261,11 @@ def coverage_of(workspace: Workspace, days: Sequence[DayPlan], rows: Sequence[Ro
 
     Recordings that cannot be used but have a length count as corrupt, those of skipped cameras as skipped, and shards
     that are not embedded as nothing at all: then the sums do not match, and the night is incomplete. Of recordings
-    that are gone, the part that was embedded counts.
+    that are gone, the part that was embedded counts. Those of which retention deleted the results count as skipped;
+    `deleted_s` says how much that is, where there is any.
     """
+    closed = deleted_now(workspace.ledger).closed
+    deleted: dict[tuple[str, str, date], float] = defaultdict(float)
     sums: dict[tuple[str, str, date], dict[str, float]] = defaultdict(lambda: dict.fromkeys((*STATES, "recorded"), 0.0))
     for row in rows:
         place = (row["campaign"], row["camera"], row["day"])
@@ -231,8 +273,9 @@ def coverage_of(workspace: Workspace, days: Sequence[DayPlan], rows: Sequence[Ro
             sums[place]["recorded"] += row["duration_us"] / MICROSECONDS
             if row["status"] == "quarantined":
                 sums[place]["corrupt"] += row["duration_us"] / MICROSECONDS
-            elif workspace.settings.skips(row["camera"]):
+            elif workspace.settings.skips(row["camera"]) or row["recording_id"] in closed:
                 sums[place]["skipped"] += row["duration_us"] / MICROSECONDS
+                deleted[place] += row["duration_us"] / MICROSECONDS if row["recording_id"] in closed else 0.0
     for day in days:
         place = (day.place.campaign, day.place.camera, day.place.day)
         sums[place]["recorded"] += sum(shard.seconds for shard in day.shards if not shard.recording.there)
@@ -247,6 +290,7 @@ def coverage_of(workspace: Workspace, days: Sequence[DayPlan], rows: Sequence[Ro
             "day": day.isoformat(),
             "recorded_s": round(told["recorded"], 6),
             **{f"{state}_s": round(told[state], 6) for state in STATES},
+            **({"deleted_s": round(seconds, 6)} if (seconds := deleted[campaign, camera, day]) else {}),
         }
         for (campaign, camera, day), told in sorted(sums.items())
     ]
@@ -263,11 +307,9 @@ def _seconds(table: pa.Table) -> dict[str, float]:
     return {row["state"]: row["us_sum"] / MICROSECONDS for row in summed.to_pylist()}
 
 
-def attention_of(report: NightReport, failures: Sequence[str], late: int, standing: Sequence[str] = ()) -> list[str]:
+def attention_of(report: NightReport, failures: Sequence[str], standing: Sequence[str] = ()) -> list[str]:
     """What a person should look at in the morning, most pressing first."""
-    lines = [*failures, *report.untold]
-    if late:
-        lines.append(f"the deadline came before {late} shards; the next run takes them up")
+    lines = [*failures, *report.untold, *_left(report)]
     for line in report.coverage:
         place = f"{line['campaign']} · {line['camera']} · {line['day']}"
         if not is_covered(line):
@@ -277,4 +319,22 @@ def attention_of(report: NightReport, failures: Sequence[str], late: int, standi
             lines.append(f"{place}: {line['corrupt_s']:.1f} s corrupt, {line['missing_s']:.1f} s missing")
     lines += standing
     lines += [f"{item['path']}: {item['status']} — {item['reason']}" for item in report.ingest.get("problems", [])]
+    return lines
+
+
+def _left(report: NightReport) -> list[str]:
+    """What was left for the next run, and why."""
+    lines = []
+    for why in dict.fromkeys((*report.left_shards, *report.left_days)):
+        shards, days = report.left_shards.get(why, 0), report.left_days.get(why, 0)
+        if why == DEADLINE and not days:
+            lines.append(f"the deadline came before {shards} shards; the next run takes them up")
+            continue
+        counts = [f"{shards} shards to embed"] if shards else []
+        counts += [f"{days} camera days to go on with"] if days else []
+        lines.append(f"{why}; {' and '.join(counts)} are left for the next run")
+    if report.kept_days:
+        lines.append(
+            f"{report.kept_days} camera days keep what was made of them before until the rest of them is made anew"
+        )
     return lines

@@ -18,6 +18,7 @@ from models.events import Event
 from models.heads.nightly import Standard, Verdict, judge, rank
 from tasks.fit import Fitted, head_for, make_head, scores_of
 from tasks.health import make_health
+from tasks.limits import going_on
 from tasks.plan import SELF, DayPlan
 from tasks.projections import ProjectionPlan
 from tasks.reasons import reason_of_event
@@ -31,7 +32,7 @@ from workspace.opened import Workspace
 def score(root: str, label: str, days: Sequence[tuple[DayPlan, DaySteps]]) -> list[Receipt]:
     """Examine the health of, and judge, the days of one camera, in order of day."""
     workspace = Workspace(root)
-    return [receipt for day, steps in days for receipt in score_day(workspace, day, steps)]
+    return [receipt for day, steps in going_on(workspace, days) for receipt in score_day(workspace, day, steps)]
 
 
 def score_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> list[Receipt]:

@@ -29,6 +29,7 @@ from models.summary.scores import (
 )
 from models.summary.segments import Segments, overlaps
 from tasks.day_material import DayMaterial, Looks, Pictures, Scores, Times, read_material
+from tasks.limits import going_on
 from tasks.plan import DayPlan
 from tasks.receipts import Receipt, reason_of
 from tasks.rows import EPOCH, MICROSECOND, place_columns
@@ -45,7 +46,7 @@ RAW = {"surprise": "anomaly", "distinctiveness": "memorability", "entropy_bits":
 def segment(root: str, label: str, days: Sequence[tuple[DayPlan, DaySteps]], decode_threads: int) -> list[Receipt]:
     """Segment the days of one camera, in order of day."""
     workspace = Workspace(root)
-    return [segment_day(workspace, day, steps, decode_threads) for day, steps in days]
+    return [segment_day(workspace, day, steps, decode_threads) for day, steps in going_on(workspace, days)]
 
 
 def segment_day(workspace: Workspace, day: DayPlan, steps: DaySteps, decode_threads: int = 1) -> Receipt:

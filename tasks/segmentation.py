@@ -10,6 +10,7 @@ from infra.settings import SummaryTable
 from models.summary.change_points import change_points
 from models.summary.segments import Bound, Segments, cut_segments
 from tasks.day_material import DayMaterial, Times
+from workspace.footage_files import refuse_replaced
 from workspace.indexes import load_index
 from workspace.opened import Workspace
 
@@ -122,6 +123,7 @@ def _cuts(
             index = load_index(workspace.store, recording.recording_id)
             path = workspace.site.footage_root / recording.path
             found = find_cuts(path, index, spans, threads=decode_threads).tolist()
+            refuse_replaced(workspace, recording.path, recording.recording_id)
             decoded_us += sum(to_us - from_us for from_us, to_us in spans)
         else:
             found = [to_us for _, to_us in spans]

@@ -21,6 +21,7 @@ from footage.writing import Chapter, Encoding, VideoWriter
 from infra.errors import AfterwatchError
 from infra.settings import SummaryTable
 from tasks.plan import Recording
+from workspace.footage_files import refuse_replaced
 from workspace.opened import Workspace
 
 SUMMARY = "summary.mp4"
@@ -73,6 +74,7 @@ class ShownPictures:
                     fitting = frame if size == own_size else self._captioned(picture, recording, size)
                     videos[cut.video].write(fitting, cut.at_us + max(0, picture.t_us - cut.from_us))
             self.stills |= {name: frame for name, wanted_index in at.items() if wanted_index == picture.index}
+        refuse_replaced(self._workspace, recording.path, recording.recording_id)
         for cut in cuts:
             if videos[cut.video].frames == 0 and cut.video != SUMMARY:
                 raise AfterwatchError(f"{recording.path}: no picture of {cut.video} can be decoded any more")

@@ -1,7 +1,7 @@
 """What follows the embedding of a camera's day, as it is planned: its steps, and what each is made from."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ class Step:
     exists: bool
     remark: str = ""
     """What there is to know of what exists, as it was told when it was made."""
+    parameters: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What decides it beside its inputs, where that is told (see `tasks.decisions`)."""
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,15 @@ from tasks.camera_runs import CameraRuns
 from tasks.day_steps import day_key, day_step
 from tasks.heads import CameraHeads
 from tasks.kept_files import published, told_gone
-from tasks.plan import FRAMES_SCOPE, NOVELTY, DayPlan, keys_of, made, paths_of, recordings_with
+from tasks.plan import FRAMES_SCOPE, NOVELTY, DayPlan, ShardPlan, keys_of, made, paths_of, recordings_with
 from tasks.projections import ProjectionPlan, find_projection
 from tasks.references import find_references, references_within
+from tasks.retained import as_deleted, closed_days, stands
 from tasks.step_plans import DaySteps, Measured, Reference, RegionPlan, Said, Step, Unusual, in_one_piece
 from tasks.summary_steps import MadeFrom, anomaly_steps, measured, plan_summary, segment_step, summarise_step
 from tasks.truth import Truth
 from workspace.opened import Workspace
+from workspace.retention.deleted import deleted_now
 from workspace.weight_sets import NamedWeights, weights_in_use
 
 SCORED = ("scores", "events", "reasons", "standards")
@@ -32,6 +34,17 @@ SHOWN_BY = {"keyframes", "proxy_width", "proxy_rate_hz", "proxy_margin_s", "prox
 
 
 def plan_camera(workspace: Workspace, days: Sequence[DayPlan], chosen: Collection[Place]) -> list[DaySteps]:
+    """Plan what follows the embedding of a camera's days; see `plan_whole_camera`.
+
+    Returns:
+        The steps of the chosen days, in order of day. Each depends on the days before it.
+    """
+    return [steps for day, steps in plan_whole_camera(workspace, days, chosen) if day.place in chosen]
+
+
+def plan_whole_camera(
+    workspace: Workspace, days: Sequence[DayPlan], chosen: Collection[Place]
+) -> list[tuple[DayPlan, DaySteps]]:
     """Plan what follows the embedding of a camera's days.
 
     Args:
@@ -40,7 +53,7 @@ def plan_camera(workspace: Workspace, days: Sequence[DayPlan], chosen: Collectio
         chosen: days that the run is about; earlier ones count as far as they have been scored before.
 
     Returns:
-        The steps of the chosen days, in order of day. Each depends on the days before it.
+        All days and their steps, in order of day; of those that are not chosen only what the chosen ones depend on.
     """
     if not days:
         return []
@@ -49,11 +62,38 @@ def plan_camera(workspace: Workspace, days: Sequence[DayPlan], chosen: Collectio
     runs = CameraRuns(workspace, camera)
     heads, alarms = CameraHeads(workspace, camera, runs), CameraAlarms(workspace, camera, runs)
     serving = _Serving(heads, alarms, runs, weights_in_use(workspace), Truth(workspace, camera))
-    references = find_references(workspace, days)
+    closed = closed_days(workspace, camera)
+    references = _references(workspace, [*days, *closed])
     said = _Said(workspace, camera)
-    for day in sorted(days, key=lambda day: (day.place.day, day.place.campaign)):
-        planned.append((day, _plan_steps(workspace, day, planned, chosen, references, serving, said)))
-    return [steps for day, steps in planned if day.place in chosen]
+    for day in sorted([*days, *closed], key=lambda day: (day.place.day, day.place.campaign)):
+        steps = _plan_steps(workspace, day, planned, chosen, references, serving, said)
+        if any(day is other for other in closed):
+            steps = as_deleted(workspace, steps)
+        elif closed and not stands(steps):  # made anew, it is held against what is there
+            left = [pair for pair in planned if not any(pair[0] is other for other in closed)]
+            steps = _plan_steps(workspace, day, left, chosen, references, serving, said)
+        planned.append((day, steps))
+    return [pair for pair in planned if not any(pair[0] is other for other in closed)]
+
+
+def _references(workspace: Workspace, days: Sequence[DayPlan]) -> list[Reference]:
+    """The camera's references; of a still that is only foreseen it is taken for granted that it shows enough."""
+    real = [replace(day, shards=tuple(shard for shard in day.shards if not _is_foreseen(shard))) for day in days]
+    found = find_references(workspace, real)
+    foreseen = [(shard.recording.started_at, shard) for day in days for shard in day.shards if _is_foreseen(shard)]
+    if not foreseen:
+        return found
+    started_at, first = min(foreseen, key=lambda pair: (pair[0], pair[1].recording.path, pair[1].shard.number))
+    earliest = min((shard.recording.started_at for day in real for shard in day.shards), default=None)
+    if earliest is not None and earliest <= started_at:
+        return found
+    pictures = next(product for product in first.products if product.scope == FRAMES_SCOPE)
+    still = Reference(None, pictures.key, pictures.paths[-1], 0)
+    return [still, *(reference for reference in found if reference.since is not None)]
+
+
+def _is_foreseen(shard: ShardPlan) -> bool:
+    return any(product.foreseen for product in shard.products if product.scope == FRAMES_SCOPE)
 
 
 def _plan_steps(
@@ -98,7 +138,8 @@ def _plan_steps(
     publish = day_step(store, "publish", "", place, shown_by, made_by, ())
     shown = published(workspace, place)
     remark = told_gone(shown.gone_of(day)) if shown.key == publish.key else ""
-    publish = replace(publish, exists=shown.stands(day, publish.key, summarise.key), remark=remark)
+    there = shown.stands(day, publish.key, summarise.key) or place in deleted_now(workspace.ledger).published
+    publish = replace(publish, exists=there, remark=remark)
     return DaySteps(
         place=place,
         health=health,
@@ -259,7 +300,7 @@ def _plan_regions(
             made_from = [*keys_of(reference), *(item.key for item in judged)]
             key = step_key("fit", parameters, made_from)
             known = workspace.registry.exists(NOVELTY, camera, key)
-            fit = Step("fit", name, key, tuple(made_from), (), known)
+            fit = Step("fit", name, key, tuple(made_from), (), known, parameters=parameters)
             keys.append(key)
         keys += keys_of(snippets)
         deviations = people.deviations(name)

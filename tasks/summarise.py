@@ -12,6 +12,7 @@ from infra.errors import LakeError
 from lake.store import rows_of
 from models.summary.scores import Column
 from models.summary.selection import Selection
+from tasks.limits import going_on
 from tasks.plan import DayPlan, Recording
 from tasks.receipts import Receipt, reason_of
 from tasks.rows import place_columns
@@ -36,7 +37,7 @@ MOST_TOLD = 10
 def summarise(root: str, label: str, days: Sequence[tuple[DayPlan, DaySteps]]) -> list[Receipt]:
     """Summarise the days of one camera."""
     workspace = Workspace(root)
-    return [summarise_day(workspace, day, steps) for day, steps in days]
+    return [summarise_day(workspace, day, steps) for day, steps in going_on(workspace, days)]
 
 
 def summarise_day(workspace: Workspace, day: DayPlan, steps: DaySteps) -> Receipt:

@@ -12,13 +12,16 @@ from lake.current import current_outputs, recordings_now
 from lake.keys import Place
 from tasks.plan import FRAMES_SCOPE, DayPlan, Recording, Selection, plan_days, recordings_of
 from tasks.receipts import reason_of
+from tasks.retained import told_deleted
 from tasks.verify_day import Found
 from tasks.verify_digests import verify_digests
 from tasks.verify_recordings import Recordings
 from tasks.verify_summaries import verify_summaries
 from workspace.opened import Workspace
+from workspace.retention.deleted import deleted_now
 
 Progress = Callable[[str, float, float], None]
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,29 @@ def verify(
         found.vectors,
         found.digests,
         (*differences, *found.differences),
-        (*unembedded(chosen), *dict.fromkeys(found.remarks)),
+        (*unembedded(chosen), *deleted_of(workspace, rows, selection), *dict.fromkeys(found.remarks)),
     )
+
+
+def deleted_of(workspace: Workspace, rows: Sequence[Row], selection: Selection) -> list[str]:
+    """What retention has deleted of the selected days, a line each.
+
+    Args:
+        workspace: the site.
+        rows: of its recordings, as they are now.
+        selection: of campaign, camera and day.
+    """
+    deleted = deleted_now(workspace.ledger)
+    contents: dict[Place, set[str]] = {}
+    lines = []
+    for row in rows:
+        place = Place(row["campaign"], row["camera"], row["day"])
+        if selection.takes(place):
+            contents.setdefault(place, set()).add(row["recording_id"])
+            if row["status"] == "gone" and row["path"] in deleted.footage:
+                lines.append(f"{row['path']}: deleted by retention on {deleted.footage[row['path']]}")
+    told = [line for place in sorted(contents) for line in told_deleted(deleted, place, frozenset(contents[place]))]
+    return [*told, *lines]
 
 
 def lost_outputs(workspace: Workspace, days: Sequence[DayPlan], *, summaries: bool) -> list[str]:

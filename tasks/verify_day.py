@@ -34,6 +34,7 @@ from tasks.verify_published import (
 from tasks.verify_recordings import Recordings, SpanVerifier
 from tasks.verify_tables import compare_rows, judged_again
 from workspace.opened import Workspace
+from workspace.retention.deleted import deleted_now
 
 Row = dict[str, Any]
 
@@ -236,12 +237,22 @@ class DayVerifier:
     def _derived(self) -> list[str]:
         """Segments and summary derived again from the lake's pictures, vectors, scores and events."""
         store = self._workspace.store
+        if self._made_from_deleted():
+            self._found.remarks.append(
+                f"{self._day.place}: its segments are not derived again, they were made from what retention has deleted since"
+            )
+            return []
         measured = measure_day(self._workspace, self._day, self._steps)
         kept = standing_segment(store, self._steps).outputs[0]
         lines = compare_rows(kept, store.read_table(kept), measured)
         selected = select_day(self._workspace, self._day, self._steps, measured)
         chosen = standing_summarise(store, self._steps).outputs[0]
         return [*lines, *compare_rows(chosen, store.read_table(chosen), selected)]
+
+    def _made_from_deleted(self) -> bool:
+        deleted = deleted_now(self._workspace.ledger).outputs
+        past = (*self._steps.normals, *(item.path for item in self._steps.summary.past))
+        return any(path in deleted and not self._workspace.store.exists(path) for path in past)
 
     def _told_again(self, told: Row) -> list[str]:
         """Everything else that is told of the day; entries and events are compared each by itself, files by their hashes."""

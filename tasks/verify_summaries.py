@@ -16,6 +16,7 @@ from tasks.verify_day import DayVerifier, Found
 from tasks.verify_recordings import Recordings
 from workspace.opened import Workspace
 from workspace.published_summaries import published_places
+from workspace.retention.deleted import deleted_now
 
 PUBLISH = "publish"
 
@@ -46,8 +47,8 @@ def verify_summaries(
     found = Found()
     published = [place for place in published_places(workspace.site) if selection.takes(place)]
     planned = dict(_planned(workspace, days, selection))
-    once = _once_published(workspace)
-    for place in sorted(planned.keys() - set(published)):
+    once, deleted = _once_published(workspace), deleted_now(workspace.ledger).published
+    for place in sorted(planned.keys() - set(published) - deleted):
         if place in once or planned[place][1].summarise.exists:
             found.differences.append(f"{place}: was summarised, and no {ENTRIES} is published; run the night again")
     for number, place in enumerate(published, start=1):

@@ -5,7 +5,6 @@ finite in one round.
 """
 
 import ctypes
-import multiprocessing
 import os
 import re
 import signal
@@ -24,13 +23,12 @@ import numpy as np
 from afterwatch.__main__ import main
 from afterwatch.workspace_files import make_workspace
 from flows.flower_processes import PR_SET_PDEATHSIG
+from tests.forks import FORKS, write_to
 
 NOBODY = 61_000
 """Owner and group of the first folder; processes of the test are root without any capability, so they are refused by mode."""
 PR_CAPBSET_DROP, CAPABILITIES_VERSION = 24, 0x20080522
 """Of linux/prctl.h and linux/capability.h."""
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.flows.federation_sites", "flows.federation", "flows.joining"])
 SIZE_PX, PICTURES = (192, 256), 40
 PLAN = (
     *(
@@ -163,10 +161,7 @@ class Running:
 
 def _run(number: int, log: Path, target: Callable[..., None], arguments: Sequence[object]) -> None:
     os.setsid()
-    opened = os.open(log, os.O_WRONLY | os.O_APPEND)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(opened, stream.fileno())
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # they are files here
+    write_to(log)
     build_walls(number)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # a test that is killed leaves nothing behind
     target(*arguments)

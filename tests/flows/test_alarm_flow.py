@@ -12,11 +12,11 @@ import pytest
 from afterwatch.__main__ import main
 from tests.e2e.command import afterwatch
 from tests.tasks.alarmed import LIVELY, lively, switch_on
-from tests.tasks.nights import EAST, new_site, run
+from tests.tasks.nights import EAST
 from workspace.event_files import EventFilter, read_events
 from workspace.opened import Workspace
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.serial, pytest.mark.timeout(600), pytest.mark.usefixtures("server")]
 
 
 @pytest.fixture
@@ -57,20 +57,17 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 def test_a_night_tells_its_alarms_once_and_a_backfill_tells_nobody(
-    tmp_path: Path,
-    small_footage: Path,
+    copied: Workspace,
     desk: tuple[str, list[dict[str, Any]]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     address, posted = desk
-    workspace = new_site(tmp_path / "site", small_footage)
-    run(workspace)
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as closed:
         dead = f"http://127.0.0.1:{closed.server_port}/"
     channels = [{"name": "desk", "url": address}, {"name": "dead", "url": dead}]
     changes = {"notifications": {"webhook": channels, "retries": 0, "most_per_hour": 1000}}
-    switch_on(lively(workspace, EAST), {"cameras": [EAST]}, **changes)
-    site = workspace.site.root
+    switch_on(lively(copied, EAST), {"cameras": [EAST]}, **changes)
+    site = copied.site.root
 
     assert f"classify {LIVELY}, summarise, publish" in call(capsys, "plan", "--site", site)
     first = afterwatch("run", "--site", site, "--json")
@@ -90,7 +87,7 @@ def test_a_night_tells_its_alarms_once_and_a_backfill_tells_nobody(
     assert len(told(posted)) == len(events)
     assert any("dead" in line for line in again["attention"]), "an idle night tries again"
 
-    switch_on(workspace, {"cameras": [EAST], "name": "brisk"}, **changes)
+    switch_on(copied, {"cameras": [EAST], "name": "brisk"}, **changes)
     filled = afterwatch("backfill", "--site", site, "--json")
     assert filled.code == 0, filled.err
     brisk = sorted(alarms_of(site, "brisk"))

@@ -11,7 +11,7 @@ from tests.footage.films import Film, make
 from tests.tasks.nights import EAST, configure, new_site, run
 from workspace.opened import Workspace
 
-pytestmark = [pytest.mark.serial, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.serial, pytest.mark.timeout(600), pytest.mark.usefixtures("server")]
 
 
 def digests_of(site: Path) -> dict[str, dict[str, Any]]:
@@ -28,10 +28,8 @@ def rows_of(site: Path, run_id: str) -> dict[tuple[str, str], str]:
     return {(row["campaign"], row["day"].isoformat()): row["status"] for row in mine}
 
 
-def test_a_night_writes_the_digests_of_what_it_published(tmp_path: Path, small_footage: Path) -> None:
-    workspace = new_site(tmp_path / "site", small_footage)
-    site = workspace.site.root
-    run(workspace)
+def test_a_night_writes_the_digests_of_what_it_published(copied: Workspace) -> None:
+    site = copied.site.root
     written = digests_of(site)
     assert set(written) == {"2026-03-02", "2026-03-03"}
 

@@ -24,7 +24,7 @@ def test_it_reports_every_model_also_while_a_night_runs(
     """The verb, the flow's and the task's own code; that the orchestrator runs them is shown with the tests' server."""
     site = make_workspace(tmp_path / "site")
     workspace = Workspace(site)
-    workspace.registry.save("retrieval", "hall.frame.busy", "v1", {"use_case": {"camera": "hall"}}, {})
+    workspace.registry.save("retrieval", "hall.frame.busy", "v1", {"use_case": {"camera": "hall"}}, {}, author="ada")
     promote(workspace.ledger, "retrieval", "hall.frame.busy", "v1", "ada", "hall")
     monkeypatch.setattr(flow_module, "refit_model", refit_model.fn)
     monkeypatch.setattr(flow_module, "refit", lambda *arguments, return_state: REFIT(*arguments))

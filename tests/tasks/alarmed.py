@@ -53,7 +53,7 @@ def keep(
         "made_at": f"2026-03-0{1 + int(version[1:])}T00:00:00+00:00",
         **changes,
     }
-    workspace.registry.save(KIND, name, version, card, prefixed("head", head.to_arrays()))
+    workspace.registry.save(KIND, name, version, card, prefixed("head", head.to_arrays()), author="ada")
     if serving:
         promote(workspace.ledger, KIND, name, version, "tests", EVERY_CAMERA)
     return Workspace(workspace.site.root)

@@ -69,6 +69,6 @@ def serve(
     if reference is not None:
         arrays["reference"] = reference
     head = f"{camera}.{region}.{name}"
-    workspace.registry.save(KIND, head, version, card, arrays)
+    workspace.registry.save(KIND, head, version, card, arrays, author="ada")
     promote(workspace.ledger, KIND, head, version, "tests", camera)
     return Workspace(workspace.site.root)

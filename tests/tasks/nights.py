@@ -16,6 +16,7 @@ from infra.settings import SETTINGS_FILE
 from lake.ledger import Statement
 from tasks.camera import best_first, embed_receipts, step_receipts
 from tasks.classify import classify_day
+from tasks.decisions import keep_decisions
 from tasks.digest import digest_day
 from tasks.embed import embed_shards
 from tasks.ingest import enter, examine_file
@@ -29,7 +30,7 @@ from tasks.retrieve import retrieve_day
 from tasks.score import score_day
 from tasks.segment import segment_day
 from tasks.step_plans import DaySteps
-from tasks.steps import plan_camera
+from tasks.steps import plan_whole_camera
 from tasks.summarise import summarise_day
 from tests.tasks.planned import EVERYTHING, plan
 from workspace.opened import Workspace
@@ -146,9 +147,11 @@ def run(workspace: Workspace, selection: Selection = EVERYTHING, *, retry: bool 
         now = {day.place: day for day in plan(workspace, rows)}
         receipts = [receipt for day in mine for receipt in embed_receipts(day, now[day.place], outcomes)]
         same = [day for place, day in now.items() if place.camera == mine[0].place.camera]
-        for steps in plan_camera(workspace, same, {day.place for day in mine}):
-            day = now[steps.place]
-            if any(product.exists for product in day.products(FRAMES_SCOPE)):
+        places = {day.place for day in mine}
+        planned = plan_whole_camera(workspace, same, places)
+        keep_decisions(workspace, planned, places)
+        for day, steps in planned:
+            if day.place in places and any(product.exists for product in day.products(FRAMES_SCOPE)):
                 receipts += step_receipts(steps) if steps.exist else finish_day(workspace, day, steps)
         record(workspace.ledger, told.run, receipts)
         night.receipts += receipts

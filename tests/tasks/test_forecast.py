@@ -70,13 +70,11 @@ def test_after_a_night_nothing_is_left_and_its_speed_is_known(processed: Process
 def test_a_change_is_told_with_its_reason(copied: Workspace) -> None:
     shown = forecast(configure(copied.site.root, {"summary": {"budget_s": 6.0}}), EVERYTHING, workers=1)
     assert {day.steps for day in shown.days} == {("summarise", "publish")}
-    assert {day.why for day in shown.days} == {
-        "its footage is embedded; what follows depends on something that changed"
-    }
+    assert {day.why for day in shown.days} == {"summary.budget_s 12 → 6"}
     assert shown.todo_s == 0.0
     stride = [{"name": "handcrafted/appearance"}, {"name": "handcrafted/motion", "stride_s": 0.8}]
     again = forecast(configure(copied.site.root, {"encoders": stride}), EVERYTHING, workers=1)
-    assert all(day.why.startswith("not embedded yet: handcrafted-motion") for day in again.days)
+    assert {day.why for day in again.days} == {"stride_s of handcrafted/motion 0.5 → 0.8"}
     assert len(again.days) == 4
 
 

@@ -51,7 +51,7 @@ def keep_projection(site: Staged, version: str, made_at: str, **card: Any) -> No
     projection = TrainedProjection(np.zeros(3), np.array([[1.0], [0.0], [0.0]]), np.zeros(1), to_unit_length=False)
     told = {"space": site.space, "scaling": "none", "made_at": made_at, **card}
     arrays = projection.to_arrays() | {"kind": text_array(projection.kind)}
-    site.workspace.registry.save("projection", "street", version, told, arrays)
+    site.workspace.registry.save("projection", "street", version, told, arrays, author="ada")
 
 
 def test_a_trained_projection_is_found_by_name_and_its_version_is_in_the_keys(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_answers_become_a_candidate_and_promoted_it_scores_the_next_night(taught
 
     before = {row["version"] for row in scores(workspace) if row["head"] == "busy"}
     assert before <= {version}
-    put_into_service(workspace, model_named(workspace, BUSY.head_name), result.version, "ada")
+    put_into_service(workspace, model_named(workspace, BUSY.head_name), result.version, "ada", unreviewed="measured")
     night = run(Workspace(workspace.site.root))
     assert not night.failed()
     assert {row["version"] for row in scores(workspace) if row["head"] == "busy"} == {result.version}
@@ -231,8 +231,8 @@ def test_where_all_that_is_new_is_of_one_recording_nothing_is_compared(taught: t
 def test_a_region_drawn_anew_leaves_its_head(taught: tuple[Workspace, str]) -> None:
     workspace, version = taught
     card, arrays = workspace.registry.load(RETRIEVAL, BUSY.head_name, version)
-    workspace.registry.save(RETRIEVAL, BUSY.head_name, "odd", {**card, "geometry": "another"}, arrays)
-    put_into_service(workspace, model_named(workspace, BUSY.head_name), "odd", "ada")
+    workspace.registry.save(RETRIEVAL, BUSY.head_name, "odd", {**card, "geometry": "another"}, arrays, author="ada")
+    put_into_service(workspace, model_named(workspace, BUSY.head_name), "odd", "ada", unreviewed="odd")
     result = only(workspace, "retrieval")
     assert result.outcome == "left" and "drawn anew" in result.message
 
@@ -242,8 +242,8 @@ def test_a_head_of_an_older_workspace_is_known_by_when_it_was_made(taught: tuple
     card, arrays = workspace.registry.load(RETRIEVAL, BUSY.head_name, version)
     older = {key: value for key, value in card.items() if key != "known_until"}
     made_at = (datetime.now(UTC) + timedelta(minutes=1)).isoformat(timespec="seconds")
-    workspace.registry.save(RETRIEVAL, BUSY.head_name, "older", {**older, "made_at": made_at}, arrays)
-    put_into_service(workspace, model_named(workspace, BUSY.head_name), "older", "ada")
+    workspace.registry.save(RETRIEVAL, BUSY.head_name, "older", {**older, "made_at": made_at}, arrays, author="ada")
+    put_into_service(workspace, model_named(workspace, BUSY.head_name), "older", "ada", unreviewed="older")
     assert "0 labels are new to it" in only(workspace, "retrieval").message
 
 
@@ -284,7 +284,7 @@ def keep_taught(workspace: Workspace, camera: str = NORTH, **changes: Any) -> st
         "data": {"folder": "clips", "layout": "folders", "clips": {"calm": 1, LIVELY: 1}, "content": "c"},
         **changes,
     }
-    card, arrays, seconds = fit_samples(samples, QUICK, told, folds=3, criterion=F2, author="ada")
+    card, arrays, seconds = fit_samples(samples, QUICK, told, folds=3, criterion=F2)
     return keep_classifier(workspace, LIVELY, card, arrays, "ada", seconds).version
 
 
@@ -323,7 +323,7 @@ def test_verdicts_teach_a_classifier_without_its_folder(watching: tuple[Workspac
     workspace = switch_on(workspace, {"cameras": [EAST]}, **LAVISH)
 
     # A second refit of the promoted candidate: labels are taken as they stand now, none twice.
-    put_into_service(workspace, model_named(workspace, LIVELY), result.version, "ada")
+    put_into_service(workspace, model_named(workspace, LIVELY), result.version, "ada", unreviewed="measured")
     assert only(workspace, "classifier").current == result.version
     night = run(Workspace(workspace.site.root))
     assert not night.failed()
@@ -359,7 +359,7 @@ def test_a_classifier_without_windows_is_told_to_be_fitted_again(
     workspace, version = watching
     card, arrays = workspace.registry.load("classifier", LIVELY, version)
     kept = {name: value for name, value in arrays.items() if arrays_too or name != "windows"}
-    workspace.registry.save("classifier", LIVELY, "older", {**card, **changes}, kept)
-    put_into_service(workspace, model_named(workspace, LIVELY), "older", "ada")
+    workspace.registry.save("classifier", LIVELY, "older", {**card, **changes}, kept, author="ada")
+    put_into_service(workspace, model_named(workspace, LIVELY), "older", "ada", unreviewed="older")
     result = only(workspace, "classifier")
     assert result.outcome == "left" and message in result.message

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from footage.sampling import STATES
 from lake.keys import Place
+from tasks.limits import DEADLINE
 from tasks.plan import Selection
 from tasks.receipts import Receipt, record
 from tasks.report import (
@@ -117,7 +118,8 @@ def test_failures_are_told_once_and_first() -> None:
         told.failures.setdefault("hall: embed failed — disk full")
     told.coverage = [line(10.0, analysed=6.0, corrupt=1.0)]
     told.ingest = {"problems": [{"path": "a.mp4", "status": "quarantined", "reason": "the file is empty"}]}
-    lines = attention_of(told, list(told.failures), late=2)
+    told.left_shards = {DEADLINE: 2}
+    lines = attention_of(told, list(told.failures))
     assert lines == [
         "hall: embed failed — disk full",
         "the deadline came before 2 shards; the next run takes them up",

@@ -9,12 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lake.registry import MAKING
 from tasks.plan import DayPlan
 from tasks.score import score_day
 from tests.tasks.conftest import Processed
 from tests.tasks.nights import EAST, HATCH, MONDAY, TUESDAY, configure, say_region, tree
 from tests.tasks.planned import plan, steps_of
 from tests.tasks.staged import HALL, SNIPPET_S, Staged, days, small, unusual, usual
+from tests.workspace.told_cards import says_everything
 from workspace.opened import Workspace
 
 SCORED = ("scores", "events", "reasons", "standards", "unusual", "health")
@@ -60,6 +62,7 @@ def test_what_raised_an_alarm_before_is_no_reference(tmp_path: Path) -> None:
     assert events[0]["peak_us"] == round(10.5 * SNIPPET_S * 1e6)
     card, arrays = staged.workspace.registry.load("novelty", HALL, steps.fits[0].key)
     assert card["reference"]["nights"] == 2
+    says_everything("novelty", card, "night")
     flagged = sum(row["flagged"] for row in staged.read(told[second][0])[0])
     left_out = 120 - card["reference"]["snippets"]
     assert 0 < left_out <= flagged + sum(row["flagged"] for row in staged.read(told[first][0])[0])
@@ -199,7 +202,7 @@ def test_one_failed_day_is_told_and_does_not_stop_the_task(tmp_path: Path) -> No
 
 def test_two_runs_give_the_same_bytes(copied: Workspace) -> None:
     before = tree(Path(copied.store.location))
-    models = tree(copied.site.models_folder)
+    models, cards = tree(copied.site.models_folder), cards_of(copied)
     deleted = [name for name in before if name.split("/")[0] in SCORED]
     assert len(deleted) == 6 * 4
     for name in deleted:
@@ -217,7 +220,16 @@ def test_two_runs_give_the_same_bytes(copied: Workspace) -> None:
         )
         assert {receipt.status for receipt in again} == {"skipped"}
     assert tree(Path(copied.store.location)) == before
-    assert tree(copied.site.models_folder) == models
+    anew = tree(copied.site.models_folder)
+    assert set(anew) == set(models)
+    assert all(anew[name] == models[name] for name in models if not name.endswith("card.json"))
+    assert cards_of(copied) == cards
+
+
+def cards_of(workspace: Workspace) -> list[dict[str, object]]:
+    """The cards of all models but for who made them, when and by what code."""
+    cards = [workspace.registry.card(*found) for found in workspace.registry.versions()]
+    return [{name: value for name, value in card.items() if name not in MAKING} for card in cards]
 
 
 def test_scores_cover_the_snippets_of_every_judged_region(processed: Processed) -> None:
