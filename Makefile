@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 UV     := .uv/bin/uv
 UV_PIN := 0.13.8
 DEMO   ?= demo-site
-WAITING := tests/e2e tests/dashboards tests/commands tests/benchmarks tests/workspace
+WAITING := tests/e2e tests/flows tests/chaos tests/dashboards tests/commands tests/benchmarks
 OTHERS  := tests $(addprefix --ignore=,$(WAITING))
 
 # Bytecode is kept, beside the environment: nights and tests start many processes, and each would compile all it imports.
@@ -37,7 +37,9 @@ $(READY): requirements.lock pyproject.toml | $(UV)
 demo: $(READY)
 	$(BIN)/afterwatch demo $(DEMO)
 
-# In two halves side by side: what mostly waits (servers, browsers, processes) and about as much again; what it says is printed when both are done.
+# In two halves side by side: what starts servers, browsers and processes, and waits for them, and about as much again; what it says
+# is printed when both are done. Each half computes on a core of its own: threads would only wait for one another.
+test: export OMP_NUM_THREADS := 1
 test: $(READY)
 	@said=$$(mktemp); $(BIN)/python -m pytest $(WAITING) >"$$said" 2>&1 & waiting=$$!; \
 	$(BIN)/python -m pytest $(OTHERS); others=$$?; \

@@ -1,5 +1,7 @@
 """Fixtures that every room's tests may use."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,30 @@ def small_footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("footage") / "demo"
     render_campaign(folder, small_campaign(), workers=1)
     return folder
+
+
+@pytest.fixture(scope="session")
+def server_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """API address of a Prefect server; to start one takes longer than a night of the tests."""
+    from flows.server import API_URL, orchestrator
+
+    folder = tmp_path_factory.mktemp("prefect")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(API_URL, raising=False)
+        patch.setenv("PREFECT_HOME", str(folder))
+        patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        with orchestrator(folder / "server.log") as address:
+            os.environ.pop(API_URL)  # modules that want it ask for it
+            patch.undo()
+            yield address
+
+
+@pytest.fixture(scope="module")
+def server(server_of_all: str) -> Iterator[str]:
+    """API address of that server, which the commands of a test module use from now on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_API_URL", server_of_all)
+        yield server_of_all
 
 
 @pytest.fixture
