@@ -10,6 +10,7 @@ import sys
 import typer
 
 from afterwatch import (
+    audit,
     campaigns,
     evaluate,
     events,
@@ -22,9 +23,11 @@ from afterwatch import (
     notifying,
     queue,
     refit,
+    retention,
     search,
     serving,
     summaries,
+    watching,
 )
 from infra.errors import AfterwatchError
 
@@ -43,6 +46,8 @@ VERBS = (
     campaigns,
     night,
     notifying,
+    watching,
+    retention,
     lake_verbs,
     labels,
     events,
@@ -55,6 +60,7 @@ VERBS = (
     search,
     evaluate,
     serving,
+    audit,
 )
 for module in VERBS:
     module.register(app)

@@ -11,6 +11,7 @@ from afterwatch.options import duration, print_table
 
 if TYPE_CHECKING:
     from workspace.classifier_fitting import FittedClassifier
+    from workspace.classifiers import FoundClassifier
     from workspace.opened import Workspace
 
 
@@ -87,6 +88,25 @@ def tell_metrics(card: dict[str, Any], class_name: str) -> None:
             f"{100 * told['night']['normal_windows_above']:.1f} % of the windows of normal clips are above the recommended "
             "threshold"
         )
+
+
+def tested_told(workspace: "Workspace", found: "FoundClassifier", class_name: str) -> dict[str, Any] | None:
+    """What the threshold of a segment classifier comes to on its test part; None of any other classifier."""
+    from workspace.classifier_fitting import confusion_told
+    from workspace.classifiers import threshold_of
+    from workspace.segment_scores import sweep_on_test
+
+    swept = sweep_on_test(workspace, found, class_name)
+    if swept is None:
+        return None
+    threshold = threshold_of(workspace, found, class_name).threshold
+    return {"threshold": threshold, **confusion_told(swept.at(threshold))}
+
+
+def shares_told(told: dict[str, Any]) -> str:
+    """Precision and its like in one line."""
+    named = {"precision": "precision", "recall": "recall", "f1": "F1", "f2": "F2", "accuracy": "accuracy"}
+    return ", ".join(f"{label} {number(told[key])}" for key, label in named.items())
 
 
 def _toml(workspace: "Workspace", fitted: "FittedClassifier") -> str:

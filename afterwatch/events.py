@@ -195,6 +195,7 @@ def export_events(
 ) -> None:
     """Write events for other review software: CSV, JSON, or OpenTimelineIO."""
     from infra.errors import ConfigurationError
+    from lake.audit import About
     from workspace.event_timelines import TimelineSettings, event_files
     from workspace.known_recordings import KnownRecordings
     from workspace.opened import Workspace
@@ -210,6 +211,7 @@ def export_events(
     events = _events(workspace, (campaign, camera, day), head, alarms)
     if not events:
         raise ConfigurationError("there are no such events; widen the choice, or run the night first")
+    workspace.guard.ask("take footage and results away", About(("events",), len(events)))
     files = event_files(events, KnownRecordings(workspace.ledger), target, _format(target, kind), settings)
     write_files(files)
     typer.echo(f"{len(events)} events in {target}" + (f", {len(files)} files" if len(files) > 1 else ""))

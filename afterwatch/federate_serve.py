@@ -1,5 +1,6 @@
 """The verb `federate serve`: lead the admitted sites through the rounds of a training."""
 
+import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -120,6 +121,7 @@ def serve(
         _wanted(Wanted, clients, at_least),
         host=host,
         port=port,
+        author=getpass.getuser(),
         restart=restart,
         begun=lambda begun: typer.echo(_begun_told(begun, plan.rounds, plan.bytes), err=as_json),
         on_round=lambda report: typer.echo(_round_told(report, plan.rounds), err=as_json),

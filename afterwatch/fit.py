@@ -34,7 +34,9 @@ def fit_retrieval(
     campaign: CampaignOption = None,
     encoder: Annotated[str | None, typer.Option(help="Whose vectors; default: the review page's.")] = None,
     propagate: Annotated[bool, typer.Option("--propagate", help="Spread labels to their neighbourhood first.")] = False,
-    save: Annotated[bool, typer.Option("--save", help="Keep the head and put it into service.")] = False,
+    save: Annotated[
+        bool, typer.Option("--save", help="Keep the head; the first of a use case is put into service.")
+    ] = False,
     author: Annotated[str | None, typer.Option(help="Who says so; default: you.")] = None,
     site: SiteOption = Path("."),
     as_json: JsonOption = False,
@@ -43,17 +45,20 @@ def fit_retrieval(
     import getpass
 
     from lake.labels import UseCase
+    from lake.promotions import in_service
     from models.heads.retrieval import RetrievalSettings
     from workspace.heads import metrics_of, save_review
     from workspace.opened import Workspace
     from workspace.review_files import moment_rows
     from workspace.session import open_review
+    from workspace.training import KIND
 
     workspace = Workspace(site)
     _check_known(workspace, camera, region, use_case)
     review = open_review(workspace, UseCase(camera, region, use_case), campaign, encoder)
     ranking = review.ranking(RetrievalSettings(propagate=propagate))
     version = save_review(review, ranking, author or getpass.getuser()) if save else None
+    serving = in_service(workspace.ledger, KIND, camera).get(review.use_case.head_name)
     labels = review.labels()
     relevant = sum(one.relevant for one in labels)
     told = {
@@ -70,6 +75,7 @@ def fit_retrieval(
             for row in moment_rows(review, ranking)
         ],
         "version": version,
+        "in_service": version is not None and serving == version,
     }
     if as_json:
         print_json(told)
@@ -80,7 +86,15 @@ def fit_retrieval(
     )
     if told["remark"]:
         typer.echo(str(told["remark"]))
-    typer.echo(f"version {version} is in service" if version else "not saved; --save keeps it and puts it into service")
+    if version is None:
+        typer.echo("not saved; --save keeps it")
+    elif serving == version:
+        typer.echo(f"version {version} is in service")
+    else:
+        typer.echo(
+            f"version {version} is a candidate, and {serving or 'no version'} is in service; to put it there:\n"
+            f'afterwatch models promote "{review.use_case.head_name}" {version} --kind {KIND}'
+        )
 
 
 def _check_known(workspace: "Workspace", camera: str, region: str, use_case: str) -> None:

@@ -1,5 +1,6 @@
 """The verb `fit autoencoder`: a spatio-temporal autoencoder trained on normal footage."""
 
+import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +45,7 @@ def fit_autoencoder(
     strides: Annotated[str, typer.Option(help="Strides in time of the cuboids; Hasan's are 1,2,3.")] = "1,2",
     seed: Annotated[int, typer.Option(help="Decides first weights and the order of cuboids.")] = 0,
     restart: Annotated[bool, typer.Option("--restart", help="Forget what an earlier call left unfinished.")] = False,
+    author: Annotated[str | None, typer.Option(help="Who wants it; default: you.")] = None,
     site: SiteOption = Path("."),
     as_json: JsonOption = False,
 ) -> None:
@@ -81,10 +83,19 @@ def fit_autoencoder(
                 workspace, view, cache, campaign=campaign, camera=camera, most_s=most_s, progress=progress
             )
         fitted = fit_autoencoder(
-            workspace, settings, chosen, footage, view, training, restart=restart, progress=progress
+            workspace,
+            settings,
+            chosen,
+            footage,
+            view,
+            training,
+            author=author or getpass.getuser(),
+            restart=restart,
+            progress=progress,
         )
     if as_json:
-        print_json({"encoder": fitted.encoder, "version": fitted.version, "card": fitted.card})
+        told = {"encoder": fitted.encoder, "version": fitted.version, "in_service": fitted.serves, "card": fitted.card}
+        print_json(told)
     else:
         typer.echo(_told(fitted, camera))
 
@@ -119,6 +130,7 @@ def _name(said: str | None) -> str:
 def _told(fitted: "FittedAutoencoder", camera: str | None) -> str:
     """What was made, and what to write to use it."""
     card: dict[str, Any] = fitted.card
+    name = f"{card['architecture']}.{fitted.encoder.rsplit('/', 1)[1]}"
     epochs, footage, settings = card["epochs"], card["footage"], card["settings"]
     best = epochs[card["best_epoch"] - 1]
     size = "as published" if card["is_the_papers_size"] else "smaller or larger than published"
@@ -128,8 +140,8 @@ def _told(fitted: "FittedAutoencoder", camera: str | None) -> str:
 {footage["seconds"]:.0f} s of normal footage, {footage["left_out_s"]:.0f} s left out for their labels
 {len(epochs)} epochs, best {card["best_epoch"]}; error of a pixel, in grey levels: \
 {255 * best["training"] ** 0.5:.2f} in training, {255 * best["validation"] ** 0.5:.2f} on held-out footage
-card: autoencoder {card["architecture"]}.{fitted.encoder.rsplit("/", 1)[1]} {fitted.version}
-
+card: autoencoder {name} {fitted.version}
+{_candidate_told(fitted, name)}
 To let the night use it, write into afterwatch.toml, beside the other [[encoders]]:
 
 [[encoders]]
@@ -139,3 +151,11 @@ name = "{fitted.encoder}"{cameras}{regions}
 encoder = "{fitted.encoder}"
 detector = "magnitude"
 scaling = "none"{regions}"""
+
+
+def _candidate_told(fitted: "FittedAutoencoder", name: str) -> str:
+    """What to write to put it in the place of the version that serves; nothing of the first of a name."""
+    if fitted.serves:
+        return ""
+    command = f'afterwatch models promote {name} {fitted.version} --kind autoencoder --unreviewed "REASON"'
+    return f"a candidate: another version of it is in service, and stays there until you write\n{command}\n"

@@ -66,6 +66,8 @@ def _tell(report: "RefitReport") -> None:
 
 def _tell_candidate(one: "Refitted") -> None:
     tell_comparison(one.comparison or {}, one.drift, f"{one.kind} {one.name} {one.version}")
+    if one.review:
+        typer.echo(f"to see what it would change: {one.review}")
     typer.echo(f"to put it into service: {one.promotion}")
 
 

@@ -90,7 +90,9 @@ def read_packets(container: InputContainer, stream: VideoStream) -> "Generator[_
                     yield packet
         except IndexError:
             continue  # a packet of a stream that was not announced; reading goes on behind it
-        except FFmpegError:
+        except FFmpegError as error:
+            if isinstance(error, MemoryError):
+                raise
             return
         return
 
@@ -398,6 +400,8 @@ class _Reader:
         except FFmpegError as error:
             if isinstance(error, av.error.EOFError):
                 return []
+            if isinstance(error, MemoryError):  # no fault of the recording's: it must not be told as damaged
+                raise
             raise _Damaged(at) from error
 
     def _position(self, packet: "_Packet") -> int:

@@ -17,6 +17,9 @@ from infra.errors import FootageError
 
 HASH_BYTES = 16
 READ_BYTES = 1 << 20
+DAY_US = 86_400 * MICROSECONDS
+LONGEST_US = 31 * DAY_US
+"""No recording is longer: where its pictures are spread over more, a time stamp is wrong, and a length that says more is."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ def probe(path: Path) -> Probe:
     try:
         with open_recording(path) as container:
             found = _read(container)
+    except MemoryError:  # FFmpeg's own among them: that is no fault of the file's
+        raise
     except (FFmpegError, ValueError) as error:
         raise FootageError(f"not a readable video file ({_plain(error)})") from None
     if not len(found.index.keys):
@@ -91,9 +96,15 @@ def _read(container: InputContainer) -> Probe:
         order,
         np.array([is_key for _, is_key in packets], dtype=np.bool_)[first],
         stream.time_base,
-        declared_us=_declared_us(container, stream, int(order[0])),
+        declared_us=_believed_us(_declared_us(container, stream, int(order[0]))),
         in_decoding_order=bool(context.has_b_frames) and bool(np.all(np.diff(pts) >= 0)),
     )
+    if index.extent_us > LONGEST_US:
+        raise FootageError(
+            f"its pictures are spread over {index.extent_us / DAY_US:.0f} days, more than the "
+            f"{LONGEST_US // DAY_US} that a recording may have: a time stamp is damaged, or its clock jumps ahead; "
+            "cut the file in two there"
+        )
     return Probe(index, context.width, context.height, context.name)
 
 
@@ -107,6 +118,11 @@ def _refuse_jumps_back(pts: NDArray[np.int64], time_base: Fraction) -> None:
         if min(len(before), len(since)) >= REORDER_PACKETS // 2 and np.median(since) < np.median(before):
             back_s = float(int(np.max(before) - np.min(since)) * time_base)
             raise FootageError(f"its clock jumps back by {back_s:.1f} s at picture {after}; cut the file in two there")
+
+
+def _believed_us(declared_us: int) -> int:
+    """A length that the container declares; none where no recording is so long."""
+    return declared_us if declared_us <= LONGEST_US else 0
 
 
 def _declared_us(container: InputContainer, stream: VideoStream, first_pts: int) -> int:

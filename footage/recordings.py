@@ -14,6 +14,8 @@ from infra.table import NAME
 
 _PART = re.compile(r"\{([A-Za-z_]*)(?::([^}]*))?\}")
 _PARTS = ("campaign", "camera", "start")
+YEARS = range(1900, 3000)
+"""Years that recordings are of: what a clock offset or a length is added to must stay a date."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,8 @@ class PathPattern:
             told = datetime.strptime(parts["start"], self._format)
             # A zone in the name itself (%z) says more than the settings.
             started_at = (told if told.tzinfo else told.replace(tzinfo=self._zone)).astimezone(UTC)
+            if started_at.year not in YEARS:
+                raise ValueError(f"{started_at.year} is no year of a recording")
         except (ValueError, OverflowError):
             raise FootageError(
                 f'its start "{parts["start"]}" is no time of the form {self._format}; rename it'

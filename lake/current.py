@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from infra.errors import LakeError
 from lake.ledger import FINISHED, Ledger, newest
 
 
@@ -74,5 +75,14 @@ def statements_now(ledger: Ledger, table: str, *, each_author: bool = False) -> 
     """
     keys = ("campaign", "camera", "key", *(("author",) if each_author else ()))
     latest = newest(ledger.rows(table).to_pylist(), keys, "said_at")
-    decoded = [{**row, "value": json.loads(row["value"])} for row in latest]
+    decoded = [{**row, "value": _decoded(table, row)} for row in latest]
     return [row for row in decoded if row["value"] is not None]
+
+
+def _decoded(table: str, row: dict[str, Any]) -> Any:
+    try:
+        return json.loads(row["value"])
+    except (TypeError, ValueError):
+        raise LakeError(
+            f"{table} holds a statement of {row['author']!r} on {row['key']!r} that is no JSON; say it again, or take it back"
+        ) from None

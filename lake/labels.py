@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from infra.errors import ConfigurationError, UnknownNameError
+from infra.errors import ConfigurationError, LakeError, UnknownNameError
 from infra.table import NAME
 from lake.keys import short_hash
 from lake.ledger import Ledger, Statement
@@ -208,15 +208,21 @@ def _value(label: Label) -> dict[str, Any]:
 
 def _label(row: Mapping[str, Any]) -> Label:
     value = row["value"]
-    return Label(
-        use_case=UseCase(row["camera"], value["region"], value["use_case"]),
-        campaign=row["campaign"],
-        day=row["day"],
-        recording_id=value["recording_id"],
-        from_us=value["from_us"],
-        to_us=value["to_us"],
-        relevant=value["relevant"],
-        author=row["author"],
-        role=value["role"],
-        said_at=row["said_at"],
-    )
+    try:
+        return Label(
+            use_case=UseCase(row["camera"], value["region"], value["use_case"]),
+            campaign=row["campaign"],
+            day=row["day"],
+            recording_id=value["recording_id"],
+            from_us=value["from_us"],
+            to_us=value["to_us"],
+            relevant=value["relevant"],
+            author=row["author"],
+            role=value["role"],
+            said_at=row["said_at"],
+        )
+    except (KeyError, TypeError) as error:
+        raise LakeError(
+            f"the label {row['key']} that {row['author']} gave is none ({error}); labels are given on the page Review, or "
+            'imported with "afterwatch labels import"'
+        ) from None

@@ -10,6 +10,8 @@ from models.calibration import robust_spread
 
 STILL = 0.25
 """Robust deviations by which the median may move without a word."""
+FAR = 100.0
+"""Beyond this the number says only that the old scores lie close together, as those of what a head was trained on may."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class ScoreDrift:
         elif not np.isfinite(self.shift):
             moved = (
                 f"scores of normal footage {'rose' if self.shift > 0 else 'fell'} from one value that all of them had"
+            )
+        elif abs(self.shift) > FAR:
+            moved = (
+                f"scores of normal footage {'rose' if self.shift > 0 else 'fell'} by more than {FAR:g} deviations of the old "
+                "ones, which lie close together"
             )
         else:
             moved = (

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from footage.writing import write_bytes
-from infra.errors import ConfigurationError, LakeError, UnknownNameError
+from infra.errors import ConfigurationError, LakeError
 from infra.weights import Option, WeightsFile, add_weights, file_sha256, read_weights
-from lake.promotions import in_service, promote
+from lake.promotions import promote
 from models.arrays import Arrays
 from models.autoencoders.checkpoint import CheckpointError
 from models.autoencoders.cuboids import Cuboids
@@ -53,11 +53,13 @@ class FittedAutoencoder:
         encoder: its name as an encoder.
         version: of its card in the registry.
         card: what it is, what it was trained on and how well it does.
+        serves: whether the night uses it wherever the settings name it.
     """
 
     encoder: str
     version: str
     card: dict[str, Any]
+    serves: bool
 
 
 def check_name(name: str) -> None:
@@ -92,19 +94,22 @@ def fit_autoencoder(
     view: View,
     training: TrainingSettings,
     *,
+    author: str,
     restart: bool = False,
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> FittedAutoencoder:
-    """Train an autoencoder, or go on where an earlier call was broken off, and enter it in `weights.toml`.
+    """Train an autoencoder, or go on where an earlier call was broken off, and enter the first of a name in `weights.toml`.
+
+    Any later one of the name is a candidate: what serves stays there until somebody puts another in its place.
 
     Args:
         workspace: where it is kept.
         settings: its shape.
-        name: third part of its name as an encoder; an older one of that name goes on, if it is the same training,
-            or is replaced with `restart`.
+        name: third part of its name as an encoder; an earlier call of that name goes on, if it is the same training.
         footage: normal footage, cut with `view`.
         view: how the pictures are looked at.
         training: how.
+        author: who wants it.
         restart: forget an earlier call.
         progress: called with a stage, what is done and all of it.
 
@@ -124,7 +129,7 @@ def fit_autoencoder(
         raise ConfigurationError(f"{error}: --restart deletes it") from None
     about, arrays = told_of(trained, footage, view, training, cuboids, held_out)
     about["known_until"] = known_until.isoformat(timespec="microseconds")
-    fitted = keep_autoencoder(workspace, trained, name, about, candidate=False, arrays=arrays)
+    fitted = keep_autoencoder(workspace, trained, name, about, author=author, candidate=False, arrays=arrays)
     shutil.rmtree(folder / "clips", ignore_errors=True)
     return fitted
 
@@ -164,6 +169,7 @@ def keep_autoencoder(
     name: str,
     about: dict[str, Any],
     *,
+    author: str,
     candidate: bool,
     arrays: Arrays | None = None,
 ) -> FittedAutoencoder:
@@ -175,7 +181,9 @@ def keep_autoencoder(
         name: third part of its name as an encoder.
         about: what its card says beside shape, weights and epochs; `footage` with `rate_hz`, where the pictures were not at
             10 Hz, is what the encoder looks at them by.
-        candidate: whether the version in service stays there; the night uses a candidate when it is put into service.
+        author: who wants it.
+        candidate: whether it is one also where nothing of its name is in service; the night uses a candidate when it is put
+            into service.
         arrays: kept beside the errors by epoch: `held_out_scores`, say.
 
     Raises:
@@ -201,8 +209,6 @@ def keep_autoencoder(
         "weights": digest,
         "epochs": [asdict(epoch) for epoch in trained.epochs],
         "best_epoch": trained.best + 1,
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "afterwatch": distribution_version("afterwatch"),
         "torch": distribution_version("torch"),
         **about,
     }
@@ -210,13 +216,17 @@ def keep_autoencoder(
         "training_error": np.array([epoch.training for epoch in trained.epochs], np.float32),
         "validation_error": np.array([epoch.validation for epoch in trained.epochs], np.float32),
     }
-    workspace.registry.save(KIND, f"{settings.architecture}.{name}", version, card, {**errors, **(arrays or {})})
-    if not candidate:
+    called, arrays = f"{settings.architecture}.{name}", {**errors, **(arrays or {})}
+    workspace.registry.save(KIND, called, version, card, arrays, author=author)
+    serving = read_weights(folder).get(encoder)
+    if not candidate and serving is None:
+        promote(workspace.ledger, KIND, called, version, author.strip(), EVERY_CAMERA)
         add_weights(folder, encoder, weights.path, {"options": options})
-    return FittedAutoencoder(encoder, version, card)
+    serves = serving.sha256 == digest if serving is not None else not candidate
+    return FittedAutoencoder(encoder, version, workspace.registry.card(KIND, called, version), serves)
 
 
-def put_into_service(workspace: Workspace, name: str, version: str, author: str) -> None:
+def enter_weights(workspace: Workspace, name: str, version: str, say: Callable[[], None]) -> None:
     """Let the night use a version of an autoencoder from now on; the version it replaces stays, to be put back.
 
     Its vectors are of another space: the next night embeds the footage anew.
@@ -225,15 +235,11 @@ def put_into_service(workspace: Workspace, name: str, version: str, author: str)
         workspace: whose.
         name: as the registry has it, `hasan.hall`.
         version: of it.
-        author: who says so.
+        say: enters in the ledger that it serves; called when all else is known to do, for who may not say it may not do it.
 
     Raises:
-        UnknownNameError: there is no such version.
-        LakeError: its weights are gone, or are not those of its card.
+        LakeError: there is no such version, its weights are gone, or are not those of its card.
     """
-    known = [found for kind, called, found in workspace.registry.versions() if (kind, called) == (KIND, name)]
-    if version not in known:
-        raise UnknownNameError(f"version of {KIND} {name}", version, known)
     card = workspace.registry.card(KIND, name, version)
     folder = workspace.site.weights_folder
     try:
@@ -241,45 +247,9 @@ def put_into_service(workspace: Workspace, name: str, version: str, author: str)
         options = _options(settings_of(str(card["architecture"]), card["settings"]).as_options(), card)
     except (KeyError, TypeError, AttributeError) as error:
         raise LakeError(f"the card of {KIND} {name} {version} is damaged ({error!r}); fit it again") from None
-    add_weights(folder, encoder, weights_of(workspace, name, version, digest).path, {"options": options})
-    promote(workspace.ledger, KIND, name, version, author, EVERY_CAMERA)
-
-
-def readers_of(workspace: Workspace, encoder: str) -> list[str]:
-    """Models in service that read vectors of the encoder as it is now, as "kind name", in order.
-
-    Another version of the encoder has vectors of another space, which they cannot read: the night passes such heads over, and
-    refits leave them, until they are trained anew.
-    """
-    weights = read_weights(workspace.site.weights_folder).get(encoder)
-    if weights is None:
-        return []
-    space = describe(encoder, weights).space
-    found = []
-    for kind in ("retrieval", "classifier"):
-        for name, version in sorted(in_service(workspace.ledger, kind).items()):
-            try:
-                card = workspace.registry.card(kind, name, version)
-            except LakeError:
-                continue  # what is wrong with it is told where it is used
-            inputs = card.get("inputs") if isinstance(card.get("inputs"), list) else []
-            if space in (card.get("space"), *(one.get("space") for one in inputs or [] if isinstance(one, dict))):
-                found.append(f"{kind} {name}")
-    return found
-
-
-def promotion_words(workspace: Workspace, name: str) -> str:
-    """What putting another version of an autoencoder into service does to what reads its vectors."""
-    encoder = f"{KIND}/{name.replace('.', '/', 1)}"
-    readers = readers_of(workspace, encoder)
-    anew = "The next night embeds the footage anew with it, and fits the novelty heads anew."
-    if not readers:
-        return f"{anew} No retrieval head and no classifier in service reads its vectors."
-    return (
-        f"{anew} {len(readers)} models in service read vectors of the version that it replaces, and find nothing any more until "
-        f"they are trained anew: {', '.join(readers)}. Putting the replaced version back brings them back, but what was recorded "
-        "meanwhile they have not looked at until the next night."
-    )
+    path = weights_of(workspace, name, version, digest).path
+    say()
+    add_weights(folder, encoder, path, {"options": options})
 
 
 def weights_of(workspace: Workspace, name: str, version: str, digest: str) -> WeightsFile:

@@ -4,7 +4,6 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from importlib.metadata import version as distribution_version
 from typing import Any
 
@@ -137,7 +136,7 @@ def fit_classifier(
     }
     lost = f"{windows.lost} windows left out: an encoder saw nothing there" if windows.lost else ""
     card, arrays, seconds = fit_samples(
-        samples, settings, told, folds=folds, criterion=criterion, author=author.strip(), remark=lost, progress=progress
+        samples, settings, told, folds=folds, criterion=criterion, remark=lost, progress=progress
     )
     return keep_classifier(workspace, name, card, arrays, author.strip(), seconds)
 
@@ -149,7 +148,6 @@ def fit_samples(
     *,
     folds: int,
     criterion: Criterion,
-    author: str,
     remark: str = "",
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> tuple[dict[str, Any], Arrays, float]:
@@ -160,7 +158,6 @@ def fit_samples(
         settings, folds: see `fit_classifier`.
         told: entries of the card that say what it looks at and what it was made from.
         criterion: what the recommended threshold of each class is chosen by.
-        author: who wants it.
         remark: what else there is to know.
         progress: called with `folds` and `head`, what is done and all of it.
 
@@ -189,9 +186,6 @@ def fit_samples(
         "clip_sources": list(samples.sources),
         "metrics": metrics_of(samples, out, criterion, thresholds),
         "thresholds": thresholds,
-        "author": author,
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "code": distribution_version("afterwatch"),
         "torch": distribution_version("torch"),
         "remark": "; ".join(filter(None, (_unfinished(settings, out), remark))),
         **told,
@@ -297,7 +291,7 @@ def keep_classifier(
     """Put a trained classifier into the registry, and into service where it is the first of its name."""
     first = not any((kind, known) == (KIND, name) for kind, known, _ in workspace.registry.versions())
     version = head_version(card, arrays)
-    workspace.registry.save(KIND, name, version, card, arrays)
+    workspace.registry.save(KIND, name, version, card, arrays, author=author)
     if first:
         promote(workspace.ledger, KIND, name, version, author, EVERY_CAMERA)
     kept = workspace.registry.card(KIND, name, version)

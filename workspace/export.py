@@ -10,6 +10,7 @@ import numpy as np
 
 from infra.errors import ConfigurationError, LakeError
 from infra.weights import WeightsFile, read_weights
+from lake.audit import About
 from models.encoders.base import Encoder, Pixels, Vectors
 from models.encoders.build import build
 from models.encoders.lookup import find_weights
@@ -79,6 +80,7 @@ def export_classifier(
     if output.suffix != ".onnx":
         raise ConfigurationError(f"{output} does not end in .onnx; name the file so")
     found = find_classifier(workspace, name, version)
+    workspace.guard.ask("take footage and results away", About((f"{KIND}/{found.name}/{found.version}",)))
     head, inputs = load_head(workspace, found), Inputs.from_card(found.card)
     metadata = _metadata(workspace, found, inputs)
     if head_only:

@@ -9,7 +9,6 @@ the checkpoint from which the same call goes on.
 import shutil
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -312,9 +311,6 @@ def _kept(
             "seen": sorted(seen | contents_seen(workspace.registry, [spec])),
             "left_out": list(clip_set.left_out),
         },
-        "author": author,
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "code": distribution_version("afterwatch"),
         "torch": distribution_version("torch"),
     }
     arrays = {
@@ -323,8 +319,8 @@ def _kept(
     }
     name = f"{split_name(encoder).architecture}.{split_name(encoder).label}"
     # The card goes first: an encoder without one would pass for a network that has seen nothing.
-    workspace.registry.save(KIND, name, version, card, arrays)
+    workspace.registry.save(KIND, name, version, card, arrays, author=author)
     details = {"options": options, "mean": pixels.mean, "std": pixels.std}
     add_weights(workspace.site.weights_folder, encoder, unfinished, details)
     unfinished.unlink()
-    return FinetunedEncoder(encoder, version, card)
+    return FinetunedEncoder(encoder, version, workspace.registry.card(KIND, name, version))

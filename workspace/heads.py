@@ -12,20 +12,21 @@ from footage.registration import is_telling
 from infra.errors import ConfigurationError
 from lake.current import current_outputs
 from lake.labels import UseCase
-from lake.promotions import in_service, promote, retire
+from lake.promotions import history, in_service
 from lake.stills import read_stills
 from workspace.opened import Workspace
 from workspace.regions import regions_now
+from workspace.serving import State, state_of
 from workspace.session import EPOCH, Ranking, Review
 from workspace.training import KIND, cross_validated, save_head
 
 
 @dataclass(frozen=True)
 class SavedHead:
-    """A version of a use case's head."""
+    """A version of a use case's head; `state` as `serving.NamedModel` has it."""
 
     version: str
-    in_service: bool
+    state: State
     encoder: str
     relevant: int
     irrelevant: int
@@ -33,9 +34,21 @@ class SavedHead:
     made_at: datetime
     campaigns: tuple[str, ...]
 
+    @property
+    def in_service(self) -> bool:
+        return self.state == "in service"
 
-def save_review(review: Review, ranking: Ranking, author: str) -> str:
-    """Save what a review has trained and put it into service.
+
+def save_review(review: Review, ranking: Ranking, author: str, *, candidate: bool = False) -> str:
+    """Save what a review has trained, and put it into service where no head of the use case was yet; else it is a candidate.
+
+    Args:
+        review, ranking: whose.
+        author: who wants it.
+        candidate: whether it is one also where no head of the use case was in service.
+
+    Returns:
+        Its version.
 
     Raises:
         ConfigurationError: there is nothing that separates relevant from irrelevant yet.
@@ -64,13 +77,14 @@ def save_review(review: Review, ranking: Ranking, author: str) -> str:
         metrics_of(ranking),
         _reference(review),
         review.samples.rule,
+        candidate=candidate,
     )
 
 
 def heads_of(workspace: Workspace, use_case: UseCase) -> list[SavedHead]:
     """The versions of a use case's head, newest first."""
     name = use_case.head_name
-    serving = in_service(workspace.ledger, KIND).get(name)
+    serving, words = in_service(workspace.ledger, KIND).get(name), history(workspace.ledger, KIND, name)
     found = []
     for kind, known, version in workspace.registry.versions():
         if (kind, known) == (KIND, name):
@@ -81,7 +95,7 @@ def heads_of(workspace: Workspace, use_case: UseCase) -> list[SavedHead]:
             found.append(
                 SavedHead(
                     version,
-                    version == serving,
+                    state_of(KIND, version, serving, words),
                     card["encoder"],
                     labels["relevant"],
                     labels["irrelevant"],
@@ -93,13 +107,9 @@ def heads_of(workspace: Workspace, use_case: UseCase) -> list[SavedHead]:
     return sorted(found, key=lambda head: head.made_at, reverse=True)
 
 
-def put_into_service(workspace: Workspace, use_case: UseCase, version: str | None, author: str) -> None:
-    """Put a version into service, or the one that serves out of it."""
-    name = use_case.head_name
-    if version is None:
-        retire(workspace.ledger, KIND, name, author, use_case.camera)
-    else:
-        promote(workspace.ledger, KIND, name, version, author, use_case.camera)
+def first_to_serve(workspace: Workspace, use_case: UseCase) -> bool:
+    """Whether no head of a use case was ever in service, so that a saved one is put there."""
+    return not history(workspace.ledger, KIND, use_case.head_name)
 
 
 def _reference(review: Review) -> NDArray[np.uint8]:

@@ -109,8 +109,9 @@ def _said(case: UseCase, stretch: Stretch, recording: KnownRecording) -> Label:
 
 
 def _order(span: LabelledSpan) -> tuple[object, ...]:
-    one = span.recording
-    return one.campaign, one.camera, one.day, one.started_at, one.path, span.label.use_case.region, span.content
+    one, label = span.recording, span.label
+    place = one.campaign, one.camera, one.day, one.started_at, one.path
+    return *place, label.from_us, label.to_us, label.use_case.region, span.content
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version as distribution_version
 from typing import Any
 
@@ -186,23 +185,22 @@ def fit_projection(
         "metrics": {"silhouette": _silhouettes(parts["held_out"], result.untrained, result.projection)},
         "epochs": [asdict(epoch) for epoch in result.epochs],
         "best_epoch": result.best,
-        "author": author,
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "code": distribution_version("afterwatch"),
         "torch": distribution_version("torch"),
         "remark": result.remark,
     }
-    version = save_projection(workspace, name, result.projection, card)
-    return FittedProjection(name, version, card)
+    version = save_projection(workspace, name, result.projection, card, author)
+    return FittedProjection(name, version, workspace.registry.card(KIND, name, version))
 
 
-def save_projection(workspace: Workspace, name: str, projection: TrainedProjection, card: dict[str, Any]) -> str:
+def save_projection(
+    workspace: Workspace, name: str, projection: TrainedProjection, card: dict[str, Any], author: str
+) -> str:
     """Keep a projection under the hash of what it is and what it is for; returns that version."""
     arrays = projection_arrays(projection)
     digest = {key: [str(value.dtype), list(value.shape), value.tobytes().hex()] for key, value in arrays.items()}
     told = {key: card[key] for key in ("space", "scaling", "settings", "viewing", "data")}
     version = short_hash([told, digest])
-    workspace.registry.save(KIND, name, version, card, arrays)
+    workspace.registry.save(KIND, name, version, card, arrays, author=author)
     return version
 
 

@@ -64,7 +64,7 @@ from workspace.serving import versions_in_service
 
 MOST_S = 7200.0
 """Seconds of footage that it is trained on at most, where the one in service was not trained on more."""
-UNFINISHED = "refit"
+AUTHOR = UNFINISHED = "refit"
 RANKING = ("auc", "average_precision")
 """Of events against normal footage; where an alarm begins is said per camera, by the night."""
 
@@ -170,7 +170,7 @@ def refit(workspace: Workspace, subject: Subject, progress: Progress) -> Refitte
     comparison, scores = _compared(workspace, folder / "clips", plan, subject.version, current, trained)
     about |= {"known_until": moment_told(now), **_measured(plan, subject, key, comparison, arrays, scores)}
     known = known_versions(workspace, subject)
-    fitted = keep_autoencoder(workspace, trained, name, about, candidate=True, arrays=kept)
+    fitted = keep_autoencoder(workspace, trained, name, about, author=AUTHOR, candidate=True, arrays=kept)
     shutil.rmtree(folder, ignore_errors=True)
     if fitted.version == subject.version:
         raise NotDueError("what is new to it changes nothing: trained again it is the same autoencoder")

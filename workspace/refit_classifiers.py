@@ -131,9 +131,7 @@ def refit(workspace: Workspace, subject: Subject, progress: Progress) -> Refitte
         "data": _data_told(found.card, samples, learning),
         "refit": {"from": subject.version, "key": key, "new_labels": len(division.new)},
     }
-    card, made, seconds = fit_samples(
-        samples, settings, told, folds=folds, criterion=criterion, author=AUTHOR, progress=progress
-    )
+    card, made, seconds = fit_samples(samples, settings, told, folds=folds, criterion=criterion, progress=progress)
     heads = load_head(workspace, found), ClassifierHead.from_arrays(_head_of(made))
     held = embedded.of(division.held_out)
     card["comparison"] = _compared(workspace, found, card, heads, held, division).to_card()

@@ -1,16 +1,14 @@
 """What refits of every kind share: which model is in service, what is new to it, what is held out, what came of it."""
 
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from footage.writing import write_bytes
 from infra.errors import ConfigurationError, LakeError
 from lake.labels import Label
-from lake.registry import CARD
+from workspace.flip_signing import COMPARED, comparing_command
 from workspace.known_recordings import KnownRecordings
 from workspace.opened import Workspace
 
@@ -72,10 +70,20 @@ class Refitted:
     @property
     def promotion(self) -> str:
         """The command that puts the candidate into service; empty where there is none."""
-        return f"afterwatch models promote {self.name} {self.version} --kind {self.kind}" if self.version else ""
+        reason = "" if self.kind in COMPARED else ' --unreviewed "REASON"'
+        return (
+            f"afterwatch models promote {self.name} {self.version} --kind {self.kind}{reason}" if self.version else ""
+        )
+
+    @property
+    def review(self) -> str:
+        """The command that makes the flip report which its promotion asks for; empty where none can be made before it."""
+        if not self.version or self.kind not in COMPARED:
+            return ""
+        return comparing_command(self.kind, self.name, self.current, self.version)
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "promotion": self.promotion}
+        return {**asdict(self), "review": self.review, "promotion": self.promotion}
 
 
 @dataclass(frozen=True)
@@ -233,11 +241,9 @@ def compared_anew(workspace: Workspace, subject: Subject, version: str, about: M
         about: entries of its card, `comparison`, `refit` and `drift` among them.
 
     Raises:
-        LakeError: its card is damaged.
+        LakeError: its card is damaged, or cannot be written.
     """
-    card = workspace.registry.card(subject.kind, subject.name, version) | dict(about)
-    content = json.dumps(card, indent=2, sort_keys=True) + "\n"
-    write_bytes(workspace.registry.folder(subject.kind, subject.name, version) / CARD, content.encode())
+    card = workspace.registry.revise(subject.kind, subject.name, version, about)
     message = "unchanged by training, compared anew: other recordings or labels are held out than before"
     return refitted(subject, "waiting", version, card, message)
 

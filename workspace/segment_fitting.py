@@ -5,7 +5,6 @@ It is kept as a classifier with the one class `anomaly`, so alarms, thresholds, 
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version as distribution_version
 from typing import Any
 
@@ -160,9 +159,6 @@ def fit_segments(
         "thresholds": {
             CLASS: {"threshold": threshold, "criterion": FIXED if criterion is None else criterion.words},
         },
-        "author": author.strip(),
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "code": distribution_version("afterwatch"),
         "torch": distribution_version("torch"),
         "remark": _remark(segments, fold, overlap),
     }

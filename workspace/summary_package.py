@@ -25,6 +25,7 @@ from footage.probe import content_hash, probe
 from footage.remux import CopiedSpan, copy_span
 from footage.writing import partial_path, write_bytes, write_jpeg
 from infra.errors import ConfigurationError, FootageError
+from lake.audit import MOST_TOLD, About
 from lake.keys import Place
 from workspace.indexes import load_index
 from workspace.moments import Source, source_of
@@ -151,12 +152,15 @@ def write_package(
         progress: told how many entries are done, and of how many.
 
     Raises:
+        AccessError: the role of who acts does not allow it.
         ConfigurationError: there is nothing to write, an entry is given twice, or the target is there or cannot be written.
         FootageError: a recording is gone, is not what it was, or cannot be copied.
     """
     if target.exists() or target.is_symlink():
         raise ConfigurationError(f"{target} is there already, and a package replaces nothing; choose another name")
     ordered = _ordered(entries)
+    names = tuple(f"{entry.path} {entry.from_us}-{entry.to_us}" for entry in ordered[:MOST_TOLD])
+    workspace.guard.ask("take footage and results away", About(names, len(ordered)))
     sources = _sources(workspace, ordered)
     unfinished = partial_path(target)
     try:

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib.metadata import version as distribution_version
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from infra.errors import ConfigurationError
 from lake.keys import short_hash
 from lake.labels import Label, Span, UseCase
 from lake.matrix import Block
-from lake.promotions import promote
+from lake.promotions import history, promote
 from models.events import EventRule, speaks_until
 from models.heads.retrieval import Fitted, RetrievalSettings, fit_retrieval
 from models.labelling import propagate, temporal_slices
@@ -220,7 +219,8 @@ def save_head(
     candidate: bool = False,
     about: Mapping[str, Any] | None = None,
 ) -> str:
-    """Keep a head in the registry, and put it into service: the next night applies it to new recordings.
+    """Keep a head in the registry, and put it into service where none of its name ever was: the next night applies it to new
+    recordings. Where one was, it is a candidate, and what it would change is to be read before it takes the other's place.
 
     Args:
         workspace: where it is kept.
@@ -231,7 +231,7 @@ def save_head(
         metrics: how good it is.
         reference: what the camera showed about then, to tell when it is moved; None: the night takes the camera's own stills.
         rule: how margins become moments.
-        candidate: whether the version in service stays there.
+        candidate: whether it is one also where none of its name was in service.
         about: more entries of its card.
 
     Returns:
@@ -264,9 +264,6 @@ def save_head(
             "campaigns": list(trained.campaigns),
         },
         "metrics": metrics,
-        "author": author,
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "code": distribution_version("afterwatch"),
         "remark": fitted.remark,
         "known_until": datetime.now(UTC).isoformat(timespec="microseconds"),
         **(about or {}),
@@ -275,8 +272,8 @@ def save_head(
     told = {key: card[key] for key in ("kind", "use_case", "space", "geometry", "settings", "rule")}
     version = short_hash([told, digest])
     name = use_case.head_name
-    workspace.registry.save(KIND, name, version, card, arrays)
-    if not candidate:
+    workspace.registry.save(KIND, name, version, card, arrays, author=author)
+    if not candidate and not history(workspace.ledger, KIND, name):
         promote(workspace.ledger, KIND, name, version, author, use_case.camera)
     return version
 

@@ -15,7 +15,8 @@ def judge_again(shown: Workspace, camera: str) -> None:
     Raises:
         ConfigurationError: it is going on already, or cannot be started.
     """
-    jobs.start_job(jobs.jobs_folder(shown.site), REJUDGE, camera, jobs.backfill_command(shown.site, camera))
+    command = jobs.backfill_command(shown.site, camera)
+    jobs.start_job(jobs.jobs_folder(shown.site), REJUDGE, camera, command, shown.guard)
 
 
 def show_job(shown: Workspace, camera: str) -> None:

@@ -10,7 +10,7 @@ from dashboards.anomaly_queries import scored_regions
 from dashboards.app_pages.anomalies_job import judge_again, show_job
 from dashboards.app_pages.anomalies_nights import Outcomes, RegionNights, drawn_nights, read_nights, still_above
 from dashboards.app_pages.review_parts import NO_AUTHOR, attempt
-from dashboards.app_pages.shared import Workspace, author, empty_state, facts
+from dashboards.app_pages.shared import Workspace, author, empty_state, facts, may
 from dashboards.charts import ALARM, EVENT, THRESHOLD
 from dashboards.wording import count_text, moment_text, plain_text
 from lake.thresholds import ThresholdChoice, say_threshold, thresholds_now
@@ -32,7 +32,7 @@ def show_thresholds(shown: Workspace, work: Opened, campaign: str, bar: DeltaGen
         camera = _select("Camera", list(dict.fromkeys(scored["camera"])), "camera")
         region = _select("Region", [str(name) for name in scored[scored["camera"] == camera]["region"]], "region")
         st.space("stretch")
-        who = author()
+        who = author("set thresholds")
     data = read_nights(shown, work, campaign, camera, region)
     if data is None:
         empty_state(
@@ -172,6 +172,7 @@ def _actions(data: RegionNights, tried: float, now: float, choice: ThresholdChoi
             key="anomalies_rejudge",
             help=f"Holds the stored scores of {data.camera} against what is saved, in the background: for a threshold "
             "nothing is decoded or fitted anew. You can leave this page",
+            disabled=not may("start runs"),
         )
     _tell_choice(data, choice)
     if save or give_back:

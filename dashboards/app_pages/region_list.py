@@ -10,7 +10,7 @@ from streamlit.errors import StreamlitAPIException
 from dashboards import jobs
 from dashboards.app_pages.canvas import colours_of
 from dashboards.app_pages.region_form import NOTICE, problem_of, take_up
-from dashboards.app_pages.shared import REVIEW_PAGE, Workspace
+from dashboards.app_pages.shared import REVIEW_PAGE, Workspace, may
 from dashboards.drawing import shape_text
 from dashboards.region_queries import embedded_recordings, recording_count
 from dashboards.snapshot import records
@@ -148,6 +148,7 @@ def _embedding(shown: Workspace, camera: str, waiting: Sequence[str], done: Call
                 help=f"Decodes the recordings of {camera} only, in the background; you can leave this page",
                 on_click=_embed,
                 args=(shown, camera),
+                disabled=not may("start runs"),
             )
 
 
@@ -196,7 +197,8 @@ def _said_last(job: jobs.Job) -> str:
 
 def _embed(shown: Workspace, camera: str) -> None:
     try:
-        jobs.start_job(jobs.jobs_folder(shown.site), jobs.BACKFILL, camera, jobs.backfill_command(shown.site, camera))
+        command = jobs.backfill_command(shown.site, camera)
+        jobs.start_job(jobs.jobs_folder(shown.site), jobs.BACKFILL, camera, command, shown.guard)
     except AfterwatchError as error:
         problem_of("Not started", error)
 

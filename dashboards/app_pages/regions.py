@@ -96,7 +96,7 @@ def _choose(days: pd.DataFrame) -> tuple[Place, str]:
     with columns[2]:
         day = _select("Day of the picture", list(told), "day", next(iter(told)), lambda option: told[option])
     with columns[3], st.container(horizontal=True, horizontal_alignment="right"):
-        who = author()
+        who = author("draw regions")
     return Place(campaign, camera, date.fromisoformat(day)), who
 
 

@@ -7,15 +7,15 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from dashboards.app_pages.review_head import show_head
 from dashboards.app_pages.review_measures import show_agreement, show_measures
-from dashboards.app_pages.review_parts import NO_AUTHOR, attempt
-from dashboards.app_pages.shared import Workspace
-from dashboards.wording import clock_text, count_text, day_text, duration_text, moment_text, plain_text, share_text
+from dashboards.app_pages.review_parts import NO_AUTHOR, attempt, identity_of
+from dashboards.app_pages.shared import Workspace, to_take_away
+from dashboards.wording import clock_text, count_text, day_text, duration_text, moment_text, share_text
 from infra.errors import AfterwatchError
 from lake.keys import short_hash
 from lake.labels import Label, take_back
 from workspace.event_files import FORMATS, Format
-from workspace.heads import heads_of, put_into_service, save_review
 from workspace.progress import AUDIT_SLICES, audit_of, draw_audit, progress_of
 from workspace.queue import next_rows
 from workspace.review_files import moments_file
@@ -35,7 +35,7 @@ def show_details(shown: Workspace, review: Review, ranking: Ranking, who: str, g
         "Disputed": lambda: _disputes(review, ranking, go_to),
         "Reviewers": lambda: show_agreement(review, go_to),
         "Measures": lambda: show_measures(review, progress_of(review, ranking)),
-        "Head": lambda: _head(shown, review, ranking, who),
+        "Head": lambda: show_head(shown, review, ranking, who),
     }
     # What nobody looks at is not computed again after every answer.
     for tab, show in zip(st.tabs(list(shows), key=TABS, on_change="rerun"), shows.values(), strict=True):
@@ -77,7 +77,9 @@ def _moments(shown: Workspace, review: Review, ranking: Ranking, go_to: GoTo) ->
             for form in FORMATS:
                 st.download_button(
                     NAMES[form],
-                    partial(moments_file, review, ranking, form),
+                    to_take_away(
+                        review.workspace.guard, identity_of(review)[1:5], partial(moments_file, review, ranking, form)
+                    ),
                     file_name=f"{review.use_case.name} {review.use_case.camera}.{form}",
                     key=f"review_export_{form}",
                     icon=":material/download:",
@@ -227,54 +229,3 @@ def _disputes(review: Review, ranking: Ranking, go_to: GoTo) -> None:
     )
     picked = st.dataframe(table, hide_index=True, key="review_disputes", on_select="rerun", selection_mode="single-row")
     _follow(picked, rows, "review_disputes_at", go_to)
-
-
-def _head(shown: Workspace, review: Review, ranking: Ranking, who: str) -> None:
-    st.markdown(
-        "A saved head is applied by every night to new recordings of this camera. More labels make a new version; "
-        "the old one stays."
-    )
-    if ranking.trained is not None and ranking.trained.fitted.remark:
-        st.caption(ranking.trained.fitted.remark)
-    if st.button(
-        "Save and put into service",
-        icon=":material/save:",
-        type="primary",
-        disabled=ranking.threshold is None or not who,
-        help=None if who else NO_AUTHOR,
-    ):
-        try:
-            version = save_review(review, ranking, who)
-        except AfterwatchError as error:
-            st.error(str(error), icon=":material/error:")
-        else:
-            command = shown.command(f'run --camera "{review.use_case.camera}"')
-            st.success(
-                f"Version {version[:8]} is in service. To apply it to what is recorded already: `{command}`",
-                icon=":material/check:",
-            )
-    rows = heads_of(review.workspace, review.use_case)
-    for head in rows:
-        with st.container(border=True, horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            badge = ":green-badge[in service]" if head.in_service else ":gray-badge[kept]"
-            st.markdown(
-                f"**{head.version[:8]}** {badge} :small[{head.relevant} relevant, {head.irrelevant} not · {head.encoder} · "
-                f"{plain_text(head.author)}, {moment_text(head.made_at, shown.zone)}]",
-                width="content",
-            )
-            word = "Take out of service" if head.in_service else "Put into service"
-            st.button(
-                word,
-                key=f"review_head_{head.version}",
-                on_click=_serve,
-                args=(review, None if head.in_service else head.version, who),
-                disabled=not who,
-                help=None if who else NO_AUTHOR,
-            )
-    if not rows:
-        st.caption("No head of this use case is saved yet.")
-
-
-def _serve(review: Review, version: str | None, who: str) -> None:
-    with attempt("Not put into service" if version else "Not taken out of service"):
-        put_into_service(review.workspace, review.use_case, version, who)

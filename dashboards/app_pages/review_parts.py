@@ -20,7 +20,10 @@ from workspace.session import EPOCH, Review, reviewable
 
 NEW_USE_CASE = "e.g. hatch open"
 _PROBLEM = "review_problem"
-NO_AUTHOR = "Say who you are first: the field with a person at the top. It stands beside everything that you say here."
+NO_AUTHOR = (
+    "Say who you are first: the field with a person at the top. It stands beside everything that you say here. "
+    "Where people sign in, it takes a role that allows it."
+)
 FRESH_S = 10
 """Seconds for which a page believes which vectors there are; a night may be writing."""
 

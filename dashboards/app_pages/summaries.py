@@ -36,7 +36,7 @@ def main() -> None:
         view = chosen_view(PAGE, VIEWS)
         places, several = _choose(days)
         st.space("stretch")
-        who = author()
+        who = author("set weights")
     if view == WEIGHTS:
         show_weights(shown, opened(shown), places, who)
     elif several:

@@ -19,7 +19,7 @@ def publish_now(shown: Workspace, places: Sequence[Place]) -> None:
         ConfigurationError: it is going on already, or cannot be started.
     """
     command = jobs.day_command(shown.site, places[0], every_camera=len(places) > 1)
-    jobs.start_job(jobs.jobs_folder(shown.site), PUBLICATION, _about(places), command)
+    jobs.start_job(jobs.jobs_folder(shown.site), PUBLICATION, _about(places), command, shown.guard)
 
 
 def show_job(shown: Workspace, places: Sequence[Place]) -> None:

@@ -8,7 +8,7 @@ from secrets import token_hex
 
 import streamlit as st
 
-from dashboards.app_pages.shared import Workspace
+from dashboards.app_pages.shared import Workspace, may
 from dashboards.app_pages.summaries_cards import Ticked, ticked, untick_all
 from dashboards.wording import clock_text, count_text, plain_text
 from infra.errors import AfterwatchError
@@ -56,6 +56,7 @@ def show_package(shown: Workspace, work: Opened) -> None:
             key="summaries_make",
             type="secondary" if there else "primary",
             help="Cuts the clips from the recordings without decoding them",
+            disabled=not may("take footage and results away"),
         )
         st.button("Untick all", icon=":material/check_box_outline_blank:", key="summaries_untick", on_click=untick_all)
         if there and made is not None:

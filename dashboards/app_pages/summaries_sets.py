@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.app_pages.review_parts import NO_AUTHOR, attempt
-from dashboards.app_pages.shared import Workspace
+from dashboards.app_pages.shared import Workspace, may
 from dashboards.app_pages.summaries_job import publish_now
 from dashboards.wording import count_text, moment_text, plain_text
 from lake.keys import Place
@@ -88,6 +88,7 @@ def show_sets(
             key="summaries_publish",
             help=f"Makes {'this day' if len(places) == 1 else 'the day of all cameras'} anew by the weights in use "
             f"({in_use.label}), in the background: nothing is embedded or measured again. You can leave this page",
+            disabled=not may("start runs"),
         )
     st.caption(
         f"In use: **{plain_text(in_use.label)}**. The next run chooses every summary by it; *Publish now* does it for "

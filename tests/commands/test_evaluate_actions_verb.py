@@ -126,7 +126,7 @@ def tuned(tmp_path: Path) -> Callable[..., tuple[str, str]]:
         site = tmp_path / "site"
         added = add_weights(site / "weights", "torchvision/r3d_18/mine", tmp_path / "tuned.safetensors", {})
         card = {"weights": added.sha256, "classes": ["run", "swim", "jump"], "normal": "calm", "data": {"seen": seen}}
-        Registry(site / "models").save(FINE_TUNED, "r3d_18.mine", "v1", card, {"a": np.zeros(1)})
+        Registry(site / "models").save(FINE_TUNED, "r3d_18.mine", "v1", card, {"a": np.zeros(1)}, author="ada")
         return "torchvision/r3d_18+logits/mine", str(site)
 
     return enter

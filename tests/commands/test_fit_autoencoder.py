@@ -1,5 +1,6 @@
 """`fit autoencoder`: from normal footage to an encoder that the workspace can use."""
 
+import getpass
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +20,12 @@ from infra.errors import UnknownNameError
 from infra.settings import SETTINGS_FILE
 from infra.weights import read_weights
 from lake.labels import Label, UseCase, say_labels
+from lake.promotions import history
 from models.autoencoders.settings import settings_of
 from models.encoders.build import build
 from tasks.ingest import enter, examine_file
 from tasks.inventory import take_inventory
+from tests.workspace.told_cards import says_everything
 from workspace.autoencoders import KIND, clips_folder
 from workspace.clips import View
 from workspace.indexes import load_index
@@ -93,6 +96,7 @@ def test_a_folder_of_clips_becomes_an_encoder(call: Call, site: Path, tmp_path: 
     (kind, name, version) = workspace.registry.versions()[0]
     card, arrays = workspace.registry.load(kind, name, version)
     assert (kind, name, card["space"]) == (KIND, "chong_tay.hall", planned.spec.space)
+    says_everything(KIND, card, getpass.getuser())
     assert card["footage"]["sources"] == {
         "training": ["Train001", "Train002", "Train003", "Train004"],
         "held_out": ["Train005"],
@@ -107,6 +111,12 @@ def test_the_same_call_goes_on_and_another_needs_a_restart(call: Call, site: Pat
     assert told(more)["encoder"] == "autoencoder/chong_tay/clips"
     assert told(more)["card"]["epochs"][0] == told(first)["card"]["epochs"][0]
     assert len(told(more)["card"]["epochs"]) == 2
+    assert (told(first)["in_service"], told(more)["in_service"]) == (True, False)
+    serving = read_weights(site / "weights")["autoencoder/chong_tay/clips"].sha256
+    assert serving.startswith(told(first)["version"]), "what serves stays there until somebody says otherwise"
+    _, out, _ = call(*SMALL, *data[:-1], "--epochs", "2")
+    assert f"afterwatch models promote chong_tay.clips {told(more)['version']} --kind autoencoder" in out
+    assert [word.after for word in history(Workspace(site).ledger, KIND, "chong_tay.clips")] == [told(first)["version"]]
     code, _, said = call(*SMALL, *data, "--seed", "1")
     assert code == 2 and "--restart" in said
     assert call(*SMALL, *data, "--seed", "1", "--restart")[0] == 0

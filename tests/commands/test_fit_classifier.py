@@ -15,6 +15,7 @@ from afterwatch.workspace_files import make_workspace
 from footage.writing import VideoWriter
 from infra.settings import SETTINGS_FILE, Settings
 from infra.weights import read_weights
+from tests.workspace.signed import signed
 from workspace.classifiers import KIND, find_classifier, load_head
 from workspace.clip_sets.base import ClipSet
 from workspace.clip_sets.sources import with_sources
@@ -115,15 +116,39 @@ def test_what_is_printed_to_write_into_the_settings_is_valid_and_needed(fit: Cal
     assert Settings.model_validate({**written, **parts}).alarms[0].classifier_version == ("boxes", None)
 
 
-def test_a_second_fit_is_a_candidate_until_it_is_promoted(fit: Call, call: Call) -> None:
+def test_a_second_fit_is_a_candidate_until_it_is_promoted(fit: Call, call: Call, site: Path) -> None:
     first, second = (told(fit("--seed", seed, "--json")[1]) for seed in ("0", "1"))
     assert (first["in_service"], second["in_service"]) == (True, False)
     states = {row["version"]: row["state"] for row in told(call("models", "list", "--json")[1])["models"]}
     assert states == {first["version"]: "in service", second["version"]: "candidate"}
+    code, _, said = call("models", "promote", "boxes", second["version"])
+    assert code == 2 and f"afterwatch models compare boxes/{first['version']} boxes/{second['version']}" in said
+    signature = signed(Workspace(site), "boxes", first["version"], second["version"])
     code, out, _ = call("models", "promote", "boxes", second["version"], "--author", "bob", "--json")
     assert code == 0 and told(out)["before"] == first["version"]
+    assert (told(out)["report"], told(out)["signed_by"]) == (signature.report_id, "grace")
     shown = told(call("models", "show", "boxes", "--json")[1])
     assert shown["version"] == shown["in_service"] == second["version"] and shown["card"] == second["card"]
+    assert shown["state"] == "in service" and shown["lineage"]["replaced"] == [first["version"]]
+    assert shown["parts"]["data"] and shown["parts"]["parameters"] and shown["parts"]["metrics"]
+    assert shown["parts"]["code"]["sources"] and shown["parts"]["author"]
+    assert told(call("models", "rollback", "boxes", "--author", "cy", "--reason", "too loud", "--json")[1]) == {
+        "kind": "classifier",
+        "name": "boxes",
+        "in_service": first["version"],
+        "before": second["version"],
+    }
+    code, _, said = call("models", "rollback", "boxes")
+    assert code == 2 and f"{first['version']} is the first" in said
+    history = told(call("models", "history", "boxes", "--json")[1])["history"]
+    assert [(one["author"], one["action"], one["from"], one["to"]) for one in history[1:]] == [
+        ("bob", "promoted", first["version"], second["version"]),
+        ("cy", "rolled back", second["version"], first["version"]),
+    ]
+    assert (history[1]["signed_by"], history[2]["reason"]) == ("grace", "too loud")
+    _, out, _ = call("models", "history", "boxes")
+    assert f"flip report {signature.report_id}" in out and "too loud" in out and "grace" in out
+    assert "replaced by: " + second["version"] in call("models", "show", "boxes")[1]
     assert told(call("models", "retire", "boxes", "--json")[1])["in_service"] is None
     code, _, said = call("models", "threshold", "boxes")
     assert code == 2 and "afterwatch models promote boxes" in said

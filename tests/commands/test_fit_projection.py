@@ -23,6 +23,7 @@ from models.encoders.specs import describe
 from models.projections.trained import TrainedProjection, ViewedVectors, silhouette_of
 from tasks.ingest import enter, examine_file
 from tasks.inventory import take_inventory
+from tests.workspace.told_cards import says_everything
 from workspace.known_recordings import KnownRecordings
 from workspace.opened import Workspace
 from workspace.projections import KIND, PARTS, split_by_source
@@ -115,6 +116,7 @@ def test_a_folder_of_classes_becomes_a_projection_whose_card_is_true(
     assert workspace.registry.versions() == [(KIND, "walks", version)]
     card, arrays = workspace.registry.load(KIND, "walks", version)
     assert card == told(out)["card"]
+    says_everything(KIND, card, "ada")
     assert (card["encoder"], card["space"], card["scaling"]) == (MOTION.name, MOTION.space, "none")
     assert card["settings"]["loss"] == loss and card["settings"]["dimension"] == 16 and card["author"] == "ada"
     assert card["data"]["classes"] == {"across": EACH, "down": EACH} and card["data"]["folder"] == classes.name

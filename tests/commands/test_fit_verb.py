@@ -11,6 +11,7 @@ import pytest
 from afterwatch.__main__ import main
 from lake.promotions import in_service
 from tests.workspace.hall import AUTUMN, CAMERA, CASE, OPEN, REGION, SPRING, make_hall, review, still_picture
+from tests.workspace.told_cards import says_everything
 from workspace.opened import Workspace
 
 SOME = {110: True, 320: True, 10: False, 200: False, 400: False, 580: False}
@@ -64,6 +65,7 @@ def test_a_saved_head_scores_as_the_review_did(call: Call, hall: Workspace) -> N
     assert in_service(hall.ledger, "retrieval") == {name: version}
     card, arrays = hall.registry.load("retrieval", name, version)
     assert (card["author"], card["labels"]["relevant"], card["settings"]["cost"]) == ("grace", 2, 10.0)
+    says_everything("retrieval", card, "grace")
     # The still is that of the campaign that was labelled.
     assert np.array_equal(arrays["reference"], still_picture(SPRING))
     again = told(call(CAMERA, CASE.name, "--region", REGION, "--save", "--json")[1])["version"]

@@ -122,7 +122,7 @@ def _keep(
         "remark": "",
     }
     arrays = {"fold.truth": truth.astype(np.uint8), "fold.scores": scores}
-    Registry(workspace.site.models_folder).save("classifier", name, version, card, arrays)
+    Registry(workspace.site.models_folder).save("classifier", name, version, card, arrays, author="ada")
 
 
 def find_alarms(workspace: Workspace, found: Sequence[Alarm] = FOUND, tables: Sequence[str] = BOTH) -> None:

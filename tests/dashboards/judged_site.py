@@ -99,4 +99,4 @@ def _fit(workspace: Workspace, camera: str) -> None:
     }
     rule = asdict(event_rule(NoveltyTable(), THRESHOLD, SPREAD))
     registry = Registry(workspace.site.models_folder)
-    registry.save("novelty", camera, "v1", {"usable": True, "rule": rule}, arrays)
+    registry.save("novelty", camera, "v1", {"usable": True, "rule": rule}, arrays, author="ada")

@@ -19,7 +19,7 @@ FLAGS = (
     "--disable-component-update --disable-sync"
 )
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_MS = 30_000
+PATIENCE_MS = 90_000
 
 pytestmark = [
     pytest.mark.browser,

@@ -12,9 +12,10 @@ from streamlit.testing.v1 import AppTest
 from infra.errors import LakeError
 from infra.settings import SETTINGS_FILE
 from lake.labels import Label, say_labels
-from lake.promotions import in_service
+from lake.promotions import history, in_service
 from tests.dashboards.test_dashboard_pages import APP, words
 from tests.workspace.hall import AUTUMN, CAMERA, CASE, OPEN, REGION, SPRING, START, make_hall, recording_of, review
+from workspace.heads import save_review
 from workspace.opened import Workspace
 from workspace.progress import progress_of
 from workspace.session import Review
@@ -119,8 +120,34 @@ def test_moments_audit_head(hall: Workspace) -> None:
     press(tab(app, "Head"), "Save and put into service")
     assert "is in service" in words(app)
     assert list(in_service(hall.ledger, "retrieval")) == ["hall-east.hatch.hatch open"]
-    press(app, "Take out of service")
+    press(app, "Retire")
     assert in_service(hall.ledger, "retrieval") == {}
+    assert "No version is in service" in words(app)
+    assert not [one for one in app.button if one.label == "Put into service"], "retired versions are shown on demand"
+    app.toggle(key="review_every_head").set_value(True).run()
+    press(app, "Put into service")
+    assert list(in_service(hall.ledger, "retrieval")) == ["hall-east.hatch.hatch open"]
+
+
+def test_a_second_head_of_a_use_case_is_a_candidate(hall: Workspace) -> None:
+    told = label_some(hall)
+    save_review(told, told.ranking(), "ada")
+    ((name, first),) = in_service(hall.ledger, "retrieval").items()
+    told.answer(510, True, "ada")
+    app = tab(review_page(), "Head")
+    press(app, "Save as a candidate")
+    assert in_service(hall.ledger, "retrieval") == {name: first}, "what serves stays there"
+    assert "is kept, candidate" in words(app)
+    assert not [one for one in app.button if one.label == "Put into service"]
+    app.toggle(key="review_every_head").set_value(True).run()
+    assert ":blue-badge[candidate]" in words(app)
+    (button,) = [one for one in app.button if one.label == "Put into service"]
+    assert button.disabled, "nobody has signed what it would change"
+    (reason,) = [one for one in app.text_input if one.label == "Reason"]
+    reason.set_value("the first was a draft").run()
+    press(app, "Put into service unreviewed")
+    assert in_service(hall.ledger, "retrieval")[name] != first
+    assert history(hall.ledger, "retrieval", name)[-1].review.unreviewed == "the first was a draft"
 
 
 def test_another_campaign_is_compared(hall: Workspace) -> None:
@@ -203,7 +230,7 @@ def test_take_back_means_what_was_chosen(hall: Workspace, monkeypatch: pytest.Mo
 
 
 def test_only_the_tab_that_is_open_is_computed(hall: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dashboards.app_pages import review_details, review_measures
+    from dashboards.app_pages import review_head, review_measures
 
     asked: list[str] = []
 
@@ -218,7 +245,7 @@ def test_only_the_tab_that_is_open_is_computed(hall: Workspace, monkeypatch: pyt
 
     listen(review_measures, "agreements")
     listen(review_measures, "own_curve")
-    listen(review_details, "heads_of")
+    listen(review_head, "heads_of")
     label_some(hall)
     app = press(review_page(), "Relevant")
     assert asked == []

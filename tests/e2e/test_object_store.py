@@ -29,17 +29,17 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.timeout(600)
-def test_a_night_on_an_object_store_is_complete_and_done_once(endpoint: str, small_site: Path) -> None:
-    settings = small_site / "afterwatch.toml"
+def test_a_night_on_an_object_store_is_complete_and_done_once(endpoint: str, one_camera_site: Path) -> None:
+    settings = one_camera_site / "afterwatch.toml"
     lake = f'lake = "s3://bucket/lake"\nlake_options = {{ endpoint_url = "{endpoint}" }}\n'
     settings.write_text(lake + settings.read_text())
-    first = afterwatch("run", "--site", small_site, "--json")
+    first = afterwatch("run", "--site", one_camera_site, "--json")
     assert first.code == 0, first.err
     assert first.json["decoded_s"] > 0
-    second = afterwatch("run", "--site", small_site, "--json")
+    second = afterwatch("run", "--site", one_camera_site, "--json")
     assert second.code == 0, second.err
     assert second.json["decoded_s"] == 0
     assert second.json["coverage"] == first.json["coverage"]
-    rows = afterwatch("query", "SELECT count(*) AS n FROM scores", "--site", small_site, "--json")
+    rows = afterwatch("query", "SELECT count(*) AS n FROM scores", "--site", one_camera_site, "--json")
     assert rows.json["rows"][0]["n"] > 0
-    assert not (small_site / "lake").exists()
+    assert not (one_camera_site / "lake").exists()

@@ -16,7 +16,7 @@ from workspace.opened import Workspace
 def test_the_orchestrator_runs_every_model_and_the_command_tells_it(tmp_path: Path) -> None:
     site = make_workspace(tmp_path / "site")
     workspace = Workspace(site)
-    workspace.registry.save("retrieval", "hall.frame.busy", "v1", {"use_case": {"camera": "hall"}}, {})
+    workspace.registry.save("retrieval", "hall.frame.busy", "v1", {"use_case": {"camera": "hall"}}, {}, author="ada")
     promote(workspace.ledger, "retrieval", "hall.frame.busy", "v1", "ada", "hall")
     done = afterwatch("refit", "--site", site, "--json")
     assert done.code == 1, done.err

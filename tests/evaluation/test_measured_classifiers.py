@@ -74,7 +74,7 @@ def workspace(tmp_path: Path, clip_set: ClipSet) -> Workspace:
             "contents": seen,
             "made_at": "2026-03-02T08:00:00+00:00",
         }
-        workspace.registry.save(KIND, "lamp", version, card, prefixed("head", head.to_arrays()))
+        workspace.registry.save(KIND, "lamp", version, card, prefixed("head", head.to_arrays()), author="ada")
     promote(workspace.ledger, KIND, "lamp", "v1", "Ada", EVERY_CAMERA)
     return workspace
 
@@ -132,7 +132,7 @@ def test_a_classifier_of_other_classes_says_so(workspace: Workspace, clip_set: C
 def test_other_vectors_than_it_was_fitted_on_are_refused(workspace: Workspace, clip_set: ClipSet) -> None:
     card, arrays = workspace.registry.load(KIND, "lamp", "v1")
     card["inputs"][0]["space"] = "another-space"
-    workspace.registry.save(KIND, "lamp", "v3", card, arrays)
+    workspace.registry.save(KIND, "lamp", "v3", card, arrays, author="ada")
     with pytest.raises(LakeError, match="another-space"):
         measure_classifier(workspace, "lamp", clip_set, version="v3")
 
@@ -148,10 +148,10 @@ def test_a_classifier_is_not_measured_on_clips_that_its_network_was_fine_tuned_o
         "evaluation.protocols.measured_classifiers.input_encoder", lambda *_, **__: SimpleNamespace(spec=spec)
     )
     card, arrays = workspace.registry.load(KIND, "lamp", "v1")
-    workspace.registry.save(KIND, "lamp", "v4", {**card, **inputs_of([spec]).to_card()}, arrays)
+    workspace.registry.save(KIND, "lamp", "v4", {**card, **inputs_of([spec]).to_card()}, arrays, author="ada")
     seen = next(clip.content for clip in clip_set.clips if clip.name == "calm/calm1.mp4")
     told = {"weights": weights.sha256, "classes": ["bright"], "data": {"seen": [seen]}}
-    workspace.registry.save(NETWORK, "x3d_xs.tuned", "v1", told, {"a": np.zeros(1)})
+    workspace.registry.save(NETWORK, "x3d_xs.tuned", "v1", told, {"a": np.zeros(1)}, author="ada")
     with pytest.raises(ConfigurationError, match=rf"{encoder} was fitted on .* 1 of these 6 clips \(calm/calm1.mp4\)"):
         measure_classifier(workspace, "lamp", clip_set, version="v4")
 

@@ -177,3 +177,9 @@ def test_a_footage_folder_that_is_not_there_is_a_wrong_setting(tmp_path: Path) -
     for name in ("absent", "file"):
         with pytest.raises(ConfigurationError, match="no footage folder"):
             find_files(tmp_path / name, SUFFIXES)
+
+
+@pytest.mark.parametrize("start", ["9999-12-31T23-59-59", "1899-12-31T08-00-00", "0001-01-01T00-00-00"])
+def test_a_year_that_no_recording_is_of_is_refused(start: str) -> None:
+    with pytest.raises(FootageError, match="is no time of the form"):
+        PathPattern("{camera}/{start:%Y-%m-%dT%H-%M-%S}", ZoneInfo("UTC")).read(f"hall/{start}.mp4")

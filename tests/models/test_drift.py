@@ -35,6 +35,7 @@ def test_a_shift_is_told_in_robust_deviations_of_the_scores_before() -> None:
     assert drift.shift == pytest.approx(1.8, abs=0.05)
     assert "rose by 1.8 deviations" in drift.words
     assert "fell by" in score_drift(before, before - 3.6).words
+    assert "by more than 100 deviations of the old ones" in score_drift(before, before + 1e6).words
     # Of Gaussian scores the shares differ most halfway: 2 Φ(0.9) - 1.
     assert drift.statistic == pytest.approx(2 * stats.norm.cdf(0.9) - 1, abs=0.02)
     assert drift.to_card() == {

@@ -140,7 +140,9 @@ def saved(registry: Registry, version: str, usable: bool = True) -> NDArray[np.f
     }
     rule = asdict(event_rule(SETTINGS, 8.5, hysteresis=1.0))
     card = {"usable": usable, **({"rule": rule} if usable else {})}
-    registry.save("novelty", "gate", version, card, {**arrays, "head.reference": np.zeros((3, 2), dtype=np.float32)})
+    registry.save(
+        "novelty", "gate", version, card, {**arrays, "head.reference": np.zeros((3, 2), dtype=np.float32)}, author="ada"
+    )
     return scores
 
 

@@ -18,6 +18,7 @@ from models.finetuning import FinetuningSettings
 from models.heads.classifier import ClassifierSettings
 from models.heads.classifier_training import cross_validate
 from models.sweep import Criterion, sweep
+from tests.workspace.told_cards import says_everything
 from workspace import serving
 from workspace.classifier_fitting import FittedClassifier, fit_classifier, training_part
 from workspace.classifiers import (
@@ -96,6 +97,7 @@ def fitted(workspace: Workspace) -> FittedClassifier:
 def test_the_card_says_what_a_classifier_is_and_is_true(workspace: Workspace, fitted: FittedClassifier) -> None:
     card, arrays = workspace.registry.load(KIND, "trouble", fitted.version)
     assert card == fitted.card and fitted.serves
+    says_everything(KIND, card, "ada")
     assert Inputs.from_card(card) == inputs()
     assert (card["classes"], card["normal"], card["author"]) == (["fall", "fight"], "normal", "ada")
     assert card["data"]["clips"] == {"fall": 8, "fight": 8, "normal": 8} and card["data"]["sources"] == 24
@@ -165,7 +167,7 @@ def test_a_classifier_is_found_by_name_version_and_service(workspace: Workspace,
 def test_a_card_that_cannot_be_used_is_refused_by_name(
     workspace: Workspace, fitted: FittedClassifier, wrong: dict[str, object], why: str
 ) -> None:
-    workspace.registry.save(KIND, "wrong", "v1", {**fitted.card, **wrong}, {"a": np.zeros(1)})
+    workspace.registry.save(KIND, "wrong", "v1", {**fitted.card, **wrong}, {"a": np.zeros(1)}, author="ada")
     with pytest.raises(LakeError, match=r"^classifier wrong v1 cannot be used: .*; fit it again$") as refused:
         threshold_of(workspace, find_classifier(workspace, "wrong", "v1"), "fight")
     assert why in str(refused.value)
@@ -175,7 +177,9 @@ def test_versions_of_every_kind_are_told_oldest_first(workspace: Workspace) -> N
     made = {"v1": "2026-03-03", "v2": "2026-03-01", "v3": "2026-03-02", "v4": "2026-03-02"}
     for kind in (KIND, "retrieval"):
         for version, made_at in made.items():
-            workspace.registry.save(kind, f"{kind} door", version, {"made_at": made_at}, {"a": np.zeros(1)})
+            workspace.registry.save(
+                kind, f"{kind} door", version, {"made_at": made_at}, {"a": np.zeros(1)}, author="ada"
+            )
         assert versions_of(workspace, f"{kind} door", kind) == ["v2", "v3", "v4", "v1"]
         assert serving.model_named(workspace, f"{kind} door").versions == ("v2", "v3", "v4", "v1")
     with pytest.raises(UnknownNameError, match='unknown retrieval "nothing"'):
@@ -242,7 +246,7 @@ def test_only_known_versions_of_kinds_that_serve_are_promoted(workspace: Workspa
         serving.put_into_service(workspace, model, "nothing", "ada")
     with pytest.raises(ConfigurationError, match="author"):
         serving.put_into_service(workspace, model, fitted.version, " ")
-    workspace.registry.save("novelty", "hall", "v1", {}, {"a": np.zeros(1)})
+    workspace.registry.save("novelty", "hall", "v1", {}, {"a": np.zeros(1)}, author="ada")
     with pytest.raises(ConfigurationError, match="the night chooses novelty heads"):
         serving.put_into_service(workspace, serving.model_named(workspace, "hall"), "v1", "ada")
     serving.take_out_of_service(workspace, model, "ada")
@@ -255,10 +259,10 @@ def test_only_known_versions_of_kinds_that_serve_are_promoted(workspace: Workspa
 def test_a_retrieval_head_serves_its_own_camera(workspace: Workspace) -> None:
     card = {"use_case": {"camera": "hall", "region": "frame", "name": "door"}, "made_at": "2026-03-02"}
     for version in ("v1", "v2"):
-        workspace.registry.save("retrieval", "door", version, card, {"a": np.zeros(1)})
+        workspace.registry.save("retrieval", "door", version, card, {"a": np.zeros(1)}, author="ada")
     serving.put_into_service(workspace, serving.model_named(workspace, "door"), "v2", "ada")
     assert in_service(workspace.ledger, "retrieval", "hall") == {"door": "v2"}
-    workspace.registry.save(KIND, "door", "v1", {}, {"a": np.zeros(1)})
+    workspace.registry.save(KIND, "door", "v1", {}, {"a": np.zeros(1)}, author="ada")
     with pytest.raises(ConfigurationError, match="kinds classifier, retrieval; say which with --kind"):
         serving.model_named(workspace, "door")
     assert serving.model_named(workspace, "door", "retrieval").serving == "v2"
@@ -272,7 +276,7 @@ def test_clips_of_sources_that_a_fine_tuned_encoder_has_seen_are_left_out(worksp
     clips = tuple(replace(clip, source=f"source{number // 2}") for number, clip in enumerate(whole.clips))
     whole = replace(whole, clips=clips)
     card = {"weights": "0" * 64, "data": {"seen": ["content0", "content4", "elsewhere"]}}
-    workspace.registry.save(NETWORK, "r3d_18.mine", "v1", card, {"a": np.zeros(1)})
+    workspace.registry.save(NETWORK, "r3d_18.mine", "v1", card, {"a": np.zeros(1)}, author="ada")
     plain = describe("torchvision/r3d_18/random")
     assert unseen_part(workspace.registry, whole, [plain]) is whole
     left = unseen_part(workspace.registry, whole, [plain, replace(plain, weights=f"sha256:{'0' * 64}")])
@@ -307,7 +311,7 @@ def test_arrays_that_are_no_head_are_named(workspace: Workspace, fitted: FittedC
     card, arrays = workspace.registry.load(KIND, fitted.name, fitted.version)
     for version, changed in (("gone", {}), ("misshapen", {lost: np.zeros((1, 0), np.float32)})):
         left = {name: value for name, value in arrays.items() if name != lost}
-        workspace.registry.save(KIND, fitted.name, version, card, {**left, **changed})
+        workspace.registry.save(KIND, fitted.name, version, card, {**left, **changed}, author="ada")
         found = find_classifier(workspace, fitted.name, version)
         refused = pytest.raises(LakeError, match=r"damaged .*; fit it again")
         if lost.startswith("fold"):

@@ -71,7 +71,7 @@ def kept(tmp_path: Path) -> Kept:
             "made_at": "2026-03-02T08:00:00+00:00",
             **other,
         }
-        workspace.registry.save(KIND, "hall", "v1", card, prefixed("head", head.to_arrays()))
+        workspace.registry.save(KIND, "hall", "v1", card, prefixed("head", head.to_arrays()), author="ada")
         promote(workspace.ledger, KIND, "hall", "v1", "Ada", EVERY_CAMERA)
         return workspace, head
 

@@ -19,6 +19,7 @@ from tasks.projections import find_projection
 from tests.footage.films import Film
 from tests.workspace.federated import a_classifier, a_projection, an_autoencoder, federated_site
 from tests.workspace.made_clips import put_clip, put_clips
+from tests.workspace.told_cards import says_everything
 from workspace import autoencoders, projections
 from workspace.classifiers import EVERY_CAMERA, KIND, find_classifier, load_head, sweep_of, threshold_of
 from workspace.federation.autoencoder_material import AutoencoderMaterial
@@ -29,6 +30,7 @@ from workspace.federation.projection_material import ProjectionMaterial
 from workspace.federation.results import NONE_HELD_OUT, keep_model
 from workspace.opened import Workspace
 from workspace.segment_scores import fold_names
+from workspace.serving import model_named, put_into_service
 
 
 @pytest.fixture
@@ -55,6 +57,7 @@ def test_an_autoencoder_is_kept_as_a_candidate_with_this_sites_own_mean_picture(
     assert "autoencoder/hasan/yard" not in read_weights(workspace.site.weights_folder), "the night goes on without it"
     card, arrays = workspace.registry.load(kept.kind, kept.name, kept.version)
     assert card == kept.card and card["author"] == "ada"
+    says_everything(kept.kind, card, "ada")
     assert card["federation"] == {
         "plan": plan.digest,
         "rounds": 2,
@@ -66,7 +69,7 @@ def test_an_autoencoder_is_kept_as_a_candidate_with_this_sites_own_mean_picture(
     assert card["footage"]["cuboids"] == found.site.samples and card["footage"]["rate_hz"] == 5.0
     assert len(arrays["held_out_scores"]) > 0
     # Put into service, it is the shared tensors with what was measured here.
-    autoencoders.put_into_service(workspace, kept.name, kept.version, "ada")
+    put_into_service(workspace, model_named(workspace, kept.name), kept.version, "ada")
     weights = read_weights(workspace.site.weights_folder)["autoencoder/hasan/yard"]
     from safetensors.numpy import load_file
 

@@ -17,6 +17,7 @@ from models.federation.local_grid import LocalGrid, SiteClient
 from models.federation.plan import FederatedPlan
 from models.federation.reports import FederatedResult, RoundReport
 from models.federation.sites import autoencoder_plan
+from tests.workspace.told_cards import says_everything
 from workspace.federation.folders import federation_folder
 from workspace.federation.memories import load_checkpoint
 from workspace.federation.receipt_files import read_receipts
@@ -81,14 +82,15 @@ def test_stopped_and_started_again_it_comes_to_the_same(tmp_path: Path, plan: Fe
     broken, whole = opened(tmp_path / "broken"), opened(tmp_path / "whole")
     assert run(broken, plan, stop_after=2) == [1, 2]
     with pytest.raises(ValueError, match="not all of the 3 rounds"):
-        keep_federation(broken, plan)
+        keep_federation(broken, plan, "ada")
     assert run(broken, plan) == [3]
     assert run(whole, plan) == [1, 2, 3]
-    kept = [keep_federation(workspace, plan) for workspace in (broken, whole)]
+    kept = [keep_federation(workspace, plan, "ada") for workspace in (broken, whole)]
     assert kept[0][:2] == kept[1][:2], "the version is a hash of the tensors"
-    assert keep_federation(whole, plan)[:2] == kept[1][:2]
+    assert keep_federation(whole, plan, "ada")[:2] == kept[1][:2]
     name, version, card = kept[0]
     assert [one["number"] for one in card["rounds"]] == [1, 2, 3]
+    says_everything(KIND, card, "ada")
     assert (card["clients"], card["plan"]["digest"]) == (["north", "south"], plan.digest)
     _, arrays = broken.registry.load(KIND, name, version)
     reached = load_checkpoint(federation_folder(broken, "hall"), plan.digest)

@@ -18,6 +18,7 @@ from models.encoders.base import EncoderSpec
 from models.encoders.specs import describe
 from models.finetuning import Finetuned, FinetuningSettings, Snippets
 from models.networks.base import VideoNetwork
+from tests.workspace.told_cards import says_everything
 from workspace.clip_sets.base import ClipSet
 from workspace.clip_sets.read import read_clip_set
 from workspace.finetuning import KIND, FinetunedEncoder, finetune_encoder, unseen_part
@@ -112,6 +113,7 @@ def test_what_is_learnt_from_what_stops_and_what_is_held_out_share_no_clip_and_n
     workspace: Workspace, levels: ClipSet, shown: Shown
 ) -> None:
     card = tune(workspace, "one", levels).card
+    says_everything("network", card, card["author"])
     ((training, stopping),) = shown.calls
     parts = [names_in(training, levels), names_in(stopping, levels)]
     assert len(training) == 2 * len(parts[0]) and len(stopping) == 2 * len(parts[1]), "both snippets of each clip"
@@ -218,7 +220,7 @@ def test_a_training_that_began_with_other_weights_is_not_gone_on_with(
 def test_no_encoder_is_entered_before_the_card_that_says_what_it_has_seen(
     workspace: Workspace, levels: ClipSet, shown: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def crash(*_: object) -> Callable[..., None]:
+    def crash(*_: object, **__: object) -> Callable[..., None]:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:

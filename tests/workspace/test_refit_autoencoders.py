@@ -21,12 +21,12 @@ from models.encoders.weights import read_state_dict
 from tasks.refit import refit_subject, subjects_of
 from tests.tasks.nights import EAST, configure, ingest, new_site
 from workspace import refit_autoencoders
+from workspace.autoencoder_readers import promotion_words, readers_of
 from workspace.autoencoders import (
     KIND,
     clips_folder,
     fit_autoencoder,
     keep_autoencoder,
-    promotion_words,
     weights_of,
     work_folder,
 )
@@ -35,7 +35,7 @@ from workspace.known_recordings import KnownRecording, KnownRecordings
 from workspace.normal_footage import anomalies_of, clips_of, known_footage, normal_spans
 from workspace.opened import Workspace
 from workspace.refit_autoencoders import held_out_of, stopping_of
-from workspace.serving import model_named, put_into_service, take_out_of_service, versions_in_service
+from workspace.serving import model_named, put_into_service, roll_back, take_out_of_service, versions_in_service
 
 SETTINGS = settings_of("hasan", {"width": 0.02, "size_px": 48})
 VIEW = View(48, 10.0)
@@ -58,7 +58,7 @@ def grown(tmp_path: Path, small_footage: Path) -> Workspace:
     ingest(workspace)
     workspace = Workspace(workspace.site.root)
     found = known_footage(workspace, VIEW, clips_folder(workspace, SETTINGS, "hall"))
-    fit_autoencoder(workspace, SETTINGS, "hall", found, VIEW, TRAINING)
+    fit_autoencoder(workspace, SETTINGS, "hall", found, VIEW, TRAINING, author="ada")
     for file in sorted((small_footage / EAST).glob("2026-03-03*")):
         shutil.copyfile(file, footage / EAST / file.name)
     ingest(Workspace(workspace.site.root))
@@ -118,14 +118,23 @@ def test_what_came_since_makes_a_candidate_that_can_be_promoted_and_rolled_back(
     assert again.comparison != result.comparison
     assert grown.registry.card(KIND, NAME, result.version)["comparison"] == again.comparison
     space = grown.registry.card(KIND, NAME, subject.version)["space"]
-    grown.registry.save("retrieval", "hall.frame.busy", "v1", {"space": space}, {})
-    grown.registry.save("retrieval", "hall.frame.idle", "v1", {"space": "another"}, {})
+    grown.registry.save("retrieval", "hall.frame.busy", "v1", {"space": space}, {}, author="ada")
+    grown.registry.save("retrieval", "hall.frame.idle", "v1", {"space": "another"}, {}, author="ada")
+    for name, read in (("street", space), ("yard", "another")):
+        grown.registry.save("projection", name, "v1", {"space": read}, {}, author="ada")
+        named = configure(
+            grown.site.root, {**CHANGES, "novelty": {"encoder": ENCODER, "detector": "knn", "projection": name}}
+        )
+        assert (f"Projection {name}, which [novelty] names" in promotion_words(named, NAME)) == (read == space)
+        assert readers_of(named, ENCODER) == (["projection street"] if read == space else [])
+    configure(grown.site.root, CHANGES)
     for name in ("hall.frame.busy", "hall.frame.idle"):
         promote(grown.ledger, "retrieval", name, "v1", "ada", "hall")
     assert "find nothing any more until they are trained anew: retrieval hall.frame.busy." in promotion_words(
         grown, NAME
     )
     say = ["models", "promote", NAME, result.version, "--site", str(grown.site.root), "--author", "ada", "--json"]
+    say += ["--unreviewed", "its refit measured it"]
     with pytest.raises(SystemExit) as left:
         main(say)
     assert left.value.code in (0, None)
@@ -136,7 +145,7 @@ def test_what_came_since_makes_a_candidate_that_can_be_promoted_and_rolled_back(
     assert promoted.encoder(ENCODER).spec.space == card["space"]
     assert grown.ledger.rows("promotions").to_pylist()[-1]["author"] == "ada"
 
-    put_into_service(promoted, model_named(promoted, NAME), subject.version, "bob")
+    assert roll_back(promoted, model_named(promoted, NAME), "bob") == subject.version
     assert read_weights(grown.site.weights_folder) == before, "rolled back to the last letter"
     with pytest.raises(ConfigurationError, match=r"afterwatch\.toml"):
         take_out_of_service(promoted, model_named(promoted, NAME), "bob")
@@ -181,7 +190,7 @@ def test_one_of_a_folder_and_one_of_an_older_card_are_told_apart(grown: Workspac
     def told(**changes: object) -> str:
         shutil.rmtree(folder)
         entries = {name: value for name, value in {**card, **changes}.items() if value is not None}
-        grown.registry.save(KIND, NAME, subject.version, entries, arrays)
+        grown.registry.save(KIND, NAME, subject.version, entries, arrays, author="ada")
         (found,) = subjects_of(grown, KIND)
         result = refit_subject(grown, found, "run")
         return f"{result.outcome}: {result.message}"
@@ -200,15 +209,15 @@ def test_a_candidate_keeps_weights_and_says_what_it_is_told(grown: Workspace) ->
     state = read_state_dict(weights_of(grown, NAME, subject.version, digest))
     state["deviation"] = state["deviation"] * 2
     trained = Trained(SETTINGS, state, (), 0)
-    kept = keep_autoencoder(grown, trained, "hall", {"federation": {"rounds": 3}}, candidate=True)
+    kept = keep_autoencoder(grown, trained, "hall", {"federation": {"rounds": 3}}, author="ada", candidate=True)
     assert kept.encoder == ENCODER and kept.version != subject.version
     card = grown.registry.card(KIND, NAME, kept.version)
     assert card["federation"] == {"rounds": 3} and card["weights"].startswith(kept.version)
     assert versions_in_service(grown, KIND)[NAME] == subject.version
     # Cards without footage, as a federation's are, say nothing of a rate: it is the usual one.
-    put_into_service(grown, model_named(grown, NAME), kept.version, "ada")
+    put_into_service(grown, model_named(grown, NAME), kept.version, "ada", unreviewed="its refit measured it")
     assert read_weights(grown.site.weights_folder)[ENCODER].options == {"width": 0.02, "size_px": 48}
     weights_of(grown, NAME, subject.version, digest).path.unlink()
     with pytest.raises(LakeError, match="put the file back"):
-        put_into_service(grown, model_named(grown, NAME), subject.version, "ada")
+        put_into_service(grown, model_named(grown, NAME), subject.version, "ada", unreviewed="back again")
     assert versions_in_service(grown, KIND)[NAME] == kept.version

@@ -11,6 +11,7 @@ from lake.operating_points import OperatingPoint, say_operating_point
 from models.heads.segment_training import CLASS
 from models.sweep import Criterion, sweep
 from tests.workspace.made_segments import PARTS, SHOWN, annotated, fit
+from tests.workspace.told_cards import says_everything
 from workspace.classifiers import FoundClassifier, load_head, sweep_of
 from workspace.opened import Workspace
 from workspace.segment_parts import Part, check_segments
@@ -43,6 +44,7 @@ def test_a_threshold_is_chosen_on_validation_and_told_on_the_test_part(site: Wor
     with pytest.raises(LakeError, match="5 held-out scores, and its card names 12"):
         fold_names(found, 5)
     assert fitted.card["remark"] == ""
+    says_everything("classifier", fitted.card, fitted.card["author"])
 
 
 def test_without_validation_the_test_part_is_swept_and_that_is_said(site: Workspace) -> None:
@@ -68,7 +70,7 @@ def test_test_scores_that_are_gone_are_told(site: Workspace) -> None:
     fitted = fit(site)
     card, arrays = site.registry.load("classifier", fitted.name, fitted.version)
     kept = {key: value for key, value in arrays.items() if not key.startswith("test.")}
-    site.registry.save("classifier", fitted.name, "damaged", card, kept)
+    site.registry.save("classifier", fitted.name, "damaged", card, kept, author="ada")
     with pytest.raises(LakeError, match="the test scores of classifier trouble damaged are damaged"):
         sweep_on_test(site, FoundClassifier(fitted.name, "damaged", card), CLASS)
 

@@ -7,7 +7,6 @@ this site's samples went into it; what other sites have is not known here.
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version as distribution_version
 from typing import Any
 
@@ -120,8 +119,10 @@ def _autoencoder(
     told, arrays = autoencoders.told_of(
         trained, material.footage, material.view, material.settings, material.cuboids, material.held_out
     )
-    about = {**told, "author": author, "federation": dict(federation)}
-    kept = autoencoders.keep_autoencoder(workspace, trained, plan.name, about, candidate=True, arrays=arrays)
+    about = {**told, "federation": dict(federation)}
+    kept = autoencoders.keep_autoencoder(
+        workspace, trained, plan.name, about, author=author, candidate=True, arrays=arrays
+    )
     return _read(workspace, autoencoders.KIND, f"{trained.settings.architecture}.{plan.name}", kept.version)
 
 
@@ -150,9 +151,6 @@ def _classifier(
         FOLD_CLIPS: list(held.names),
         "metrics": metrics_of(held, out, F2, thresholds),
         "thresholds": thresholds,
-        "author": author,
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "code": distribution_version("afterwatch"),
         "torch": distribution_version("torch"),
         "remark": "; ".join(remarks),
         "federation": dict(federation),
@@ -167,7 +165,7 @@ def _classifier(
     }
     # Not by `keep_classifier`, which puts the first of a name into service: others had a part in this one.
     version = head_version(card, arrays)
-    workspace.registry.save(classifiers.KIND, plan.name, version, card, arrays)
+    workspace.registry.save(classifiers.KIND, plan.name, version, card, arrays, author=author)
     return _read(workspace, classifiers.KIND, plan.name, version)
 
 
@@ -235,15 +233,12 @@ def _projection(
         "data": material.data,
         "metrics": {"silhouette": _silhouettes(material, untrained, projection)},
         "epochs": plan.rounds * plan.local_epochs,
-        "author": author,
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "code": distribution_version("afterwatch"),
         "torch": distribution_version("torch"),
         "remark": "",
         projections.CANDIDATE: True,  # others had a part in it: a name alone in the settings does not mean this version
         "federation": dict(federation),
     }
-    version = projections.save_projection(workspace, plan.name, projection, card)
+    version = projections.save_projection(workspace, plan.name, projection, card, author)
     return _read(workspace, projections.KIND, plan.name, version)
 
 

@@ -8,7 +8,6 @@ and those of the best round to the sites.
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version as distribution_version
 from threading import Event, Thread
@@ -180,7 +179,7 @@ def server_app(
     return app
 
 
-def keep_federation(workspace: Workspace, plan: FederatedPlan) -> tuple[str, str, dict[str, Any]]:
+def keep_federation(workspace: Workspace, plan: FederatedPlan, author: str) -> tuple[str, str, dict[str, Any]]:
     """Put what a finished federation came to into the registry: its tensors, and a card with every round.
 
     Returns:
@@ -204,10 +203,8 @@ def keep_federation(workspace: Workspace, plan: FederatedPlan) -> tuple[str, str
         "best_round": best.number,
         "clients": sorted({client.client for record in reached.rounds for client in record.used}),
         "rounds": [record.to_values() for record in reached.rounds],
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "afterwatch": distribution_version("afterwatch"),
         "flower": distribution_version("flwr"),
     }
     name, version = f"{plan.kind}.{plan.name}", sha256(save(arrays)).hexdigest()[:12]
-    workspace.registry.save(KIND, name, version, card, arrays)
-    return name, version, card
+    workspace.registry.save(KIND, name, version, card, arrays, author=author)
+    return name, version, workspace.registry.card(KIND, name, version)

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from footage.regions import WHOLE
 from infra.errors import ConfigurationError, UnknownNameError
+from lake.audit import About
 from lake.labels import TABLE, Label, Role, labels_now, say_labels
 from lake.ledger import Ledger, newest
 from workspace.known_recordings import KnownRecordings, check_known
@@ -218,6 +219,7 @@ def export_labels(workspace: Workspace, target: Path, choice: Choice, kind: Form
     labels = chosen_labels(workspace, known, choice)
     if not labels:
         raise ConfigurationError("nothing is labelled there; widen the choice")
+    workspace.guard.ask("take footage and results away", About((f"labels as {kind}",), len(labels)))
     frames, outlines = Frames(workspace), Outlines(workspace.ledger)
     files: dict[Path, bytes] = {}
     match kind:

@@ -49,8 +49,8 @@ def saved(state: object, path: Path) -> WeightsFile:
     return WeightsFile(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def entering(module: nn.Module, watched: nn.Module, inputs: object) -> Tensor:
-    """What enters `watched` while `module` runs on `inputs`: the reference for features."""
+def entering(module: nn.Module, watched: nn.Module, inputs: object) -> tuple[Tensor, Tensor]:
+    """What enters `watched` while `module` runs on `inputs`, and what it gives: the references for features and logits."""
     seen: list[Tensor] = []
 
     def keep(_: nn.Module, given: tuple[Tensor, ...]) -> None:
@@ -58,9 +58,9 @@ def entering(module: nn.Module, watched: nn.Module, inputs: object) -> Tensor:
 
     handle = watched.register_forward_pre_hook(keep)
     with torch.inference_mode():
-        module.eval()(inputs)
+        given_back = module.eval()(inputs)
     handle.remove()
-    return seen[0]
+    return seen[0], given_back
 
 
 def test_torchvision_features_are_those_before_the_classifier(tmp_path: Path) -> None:
@@ -69,13 +69,12 @@ def test_torchvision_features_are_those_before_the_classifier(tmp_path: Path) ->
     file = saved(network.state_dict(), tmp_path / "r3d.pth")
     encoder = build(describe("torchvision/r3d_18", file), file, device="cpu")
     pixels = pictures(encoder)
-    expected = entering(network, network.fc, tensor(encoder, pixels))
+    expected, scores = entering(network, network.fc, tensor(encoder, pixels))
     assert encoder.dimension == 512
     np.testing.assert_allclose(encoder.encode(pixels), expected, rtol=1e-3, atol=1e-4)
     logits = build(describe("torchvision/r3d_18+logits", file), file, device="cpu")
     assert logits.dimension == 5
-    with torch.inference_mode():
-        np.testing.assert_allclose(logits.encode(pixels), network(tensor(encoder, pixels)), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(logits.encode(pixels), scores, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(("architecture", "dimension"), [("x3d_xs", 192), ("slowfast_r50", 2304)])
@@ -86,19 +85,14 @@ def test_pytorchvideo_features_are_those_before_the_head(tmp_path: Path, archite
     encoder = build(describe(f"pytorchvideo/{architecture}", file), file, device="cpu")
     pixels = pictures(encoder)
     clip = tensor(encoder, pixels)
-
-    def inputs() -> object:
-        # Made anew for each run: the library's network changes the list it is given.
-        return [clip[:, :, [0, 4, 8, 13, 17, 22, 26, 31]], clip] if architecture == "slowfast_r50" else clip
-
-    expected = entering(network, network.blocks[-1], inputs()).mean(dim=(2, 3, 4))
+    inputs = [clip[:, :, [0, 4, 8, 13, 17, 22, 26, 31]], clip] if architecture == "slowfast_r50" else clip
+    # x3d's hub module ends in a softmax before the mean over positions; logits are taken before it.
+    network.blocks[-1].activation = None
+    entered, scores = entering(network, network.blocks[-1], inputs)
+    expected = entered.mean(dim=(2, 3, 4))
     assert (encoder.dimension, expected.shape) == (dimension, (1, dimension))
     np.testing.assert_allclose(encoder.encode(pixels), expected, rtol=1e-3, atol=1e-4)
     logits = build(describe(f"pytorchvideo/{architecture}+logits", file), file, device="cpu")
-    # x3d's hub module ends in a softmax before the mean over positions; logits are taken before it.
-    network.blocks[-1].activation = None
-    with torch.inference_mode():
-        scores = network.eval()(inputs())
     assert logits.dimension == 400
     np.testing.assert_allclose(logits.encode(pixels), scores, rtol=1e-3, atol=1e-4)
 
