@@ -108,7 +108,7 @@ class Work:
         try:
             return future.result()
         except Exception as error:  # noqa: BLE001 — a task lost with its worker must not take the night along
-            self.report.failures.setdefault(f"{label}: {type(error).__name__}: {error}")
+            self.report.failures.setdefault(f"{label}: {reason_of(error)}")
             return None
 
     def close(self, selection: Selection, rows: Sequence[Row]) -> State[Any]:

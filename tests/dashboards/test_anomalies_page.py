@@ -28,6 +28,7 @@ from dashboards.anomaly_queries import Reason, ranked_events, reason_of, standar
 from dashboards.snapshot import LakeReader
 from infra.site import Site
 from lake.deliveries import Delivery, ToldEvent, say_deliveries
+from lake.guard import Guard
 from lake.labels import labels_now
 from lake.ledger import RunRow
 from lake.store import rows_of
@@ -318,7 +319,7 @@ def test_a_saved_line_that_no_night_was_judged_with_shows_what_it_will_change(ju
 def test_judging_again_is_one_job_in_the_background(judged: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str, list[str]]] = []
 
-    def start(folder: Path, name: str, about: str, command: list[str]) -> None:
+    def start(folder: Path, name: str, about: str, command: list[str], guard: Guard) -> None:
         asked.append((name, about, command))
 
     monkeypatch.setattr(jobs, "start_job", start)

@@ -16,6 +16,7 @@ from dashboards import jobs
 from dashboards.app_pages.summaries_cards import TICKED
 from dashboards.summary_queries import day_events
 from infra.errors import ConfigurationError
+from lake.guard import Guard
 from lake.weight_sets import save_weight_set, use_weight_set, weight_set_in_use, weight_sets
 from tests.dashboards.alarmed_site import ORDER, find_alarms, keep_classifiers, set_alarms
 from tests.dashboards.judged_site import give_footage
@@ -365,7 +366,7 @@ def test_without_an_author_nothing_can_be_said(site: Workspace, monkeypatch: pyt
 def test_publishing_now_is_a_job_of_that_day_alone(site: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[tuple[str, str, list[str]]] = []
 
-    def start(folder: Path, name: str, about: str, command: list[str]) -> None:
+    def start(folder: Path, name: str, about: str, command: list[str], guard: Guard) -> None:
         started.append((name, about, command))
 
     monkeypatch.setattr(jobs, "start_job", start)
