@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-import psutil  # type: ignore[import-untyped]  # it brings no types
+import psutil
 
 from infra.environment import SERVER_START_S
 from infra.errors import NightError
