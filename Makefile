@@ -7,8 +7,9 @@ READY  := $(VENV)/.ready
 UV     := .uv/bin/uv
 UV_PIN := 0.13.8
 DEMO   ?= demo-site
-WAITING := tests/e2e tests/flows tests/chaos tests/dashboards tests/commands tests/benchmarks
-OTHERS  := tests $(addprefix --ignore=,$(WAITING))
+NIGHTS := tests/e2e tests/flows tests/chaos
+PAGES  := tests/dashboards tests/commands tests/benchmarks
+OTHERS := tests $(addprefix --ignore=,$(NIGHTS) $(PAGES))
 
 # Bytecode is kept, beside the environment: nights and tests start many processes, and each would compile all it imports.
 export PYTHONDONTWRITEBYTECODE :=
@@ -37,14 +38,17 @@ $(READY): requirements.lock pyproject.toml | $(UV)
 demo: $(READY)
 	$(BIN)/afterwatch demo $(DEMO)
 
-# In two halves side by side: what starts servers, browsers and processes, and waits for them, and about as much again; what it says
-# is printed when both are done. Each half computes on a core of its own: threads would only wait for one another.
+# In three parts side by side: what starts servers and processes and waits for them, what opens pages and runs verbs, and the rest;
+# what the first two say is printed when all are done. Each part computes on one core: threads would only wait for one another.
 test: export OMP_NUM_THREADS := 1
 test: $(READY)
-	@said=$$(mktemp); $(BIN)/python -m pytest $(WAITING) >"$$said" 2>&1 & waiting=$$!; \
+	@said=$$(mktemp -d); \
+	$(BIN)/python -m pytest $(NIGHTS) >"$$said/nights" 2>&1 & nights=$$!; \
+	$(BIN)/python -m pytest $(PAGES) >"$$said/pages" 2>&1 & pages=$$!; \
 	$(BIN)/python -m pytest $(OTHERS); others=$$?; \
-	wait $$waiting; waiting=$$?; cat "$$said"; rm -f "$$said"; \
-	test $$others -eq 0 && test $$waiting -eq 0
+	wait $$pages; pages=$$?; cat "$$said/pages"; \
+	wait $$nights; nights=$$?; cat "$$said/nights"; rm -rf "$$said"; \
+	test $$others -eq 0 && test $$pages -eq 0 && test $$nights -eq 0
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -144,8 +144,19 @@ def _moments_shown(page: Page) -> list[str]:
     page.get_by_role("tab", name="Moments").click()
     found = page.locator("[data-testid=stMetric]").filter(has_text="Moments found")
     count = int(re.sub(r"\D", "", found.inner_text()))
+    _wait_until_drawn(page)
     with page.expect_download() as download:
         page.get_by_role("button", name="JSON").click()
     told = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
     assert len(told["events"]) == count
     return [event["started_at"] for event in told["events"]]
+
+
+def _wait_until_drawn(page: Page) -> None:
+    """Until no run of the page has been under way for a second: a download's content is forgotten by the server at each run."""
+    app = page.locator("[data-testid=stApp]")
+    still = 0
+    while still < 10:
+        expect(app).to_have_attribute("data-test-script-state", "notRunning")
+        page.wait_for_timeout(100)
+        still = still + 1 if app.get_attribute("data-test-script-state") == "notRunning" else 0

@@ -15,6 +15,7 @@ from footage.index import FrameIndex
 from footage.pictures import Picture
 from tasks import embedding
 from tests.tasks.nights import EAST, HATCH, Night, new_site, run, say_region
+from tests.workspace.listeners import Hook, web_server
 from workspace.opened import Workspace
 
 
@@ -56,3 +57,16 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(embedding, "decode", counting)
     return calls
+
+
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with web_server() as server:
+        yield server

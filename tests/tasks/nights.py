@@ -53,7 +53,14 @@ SETTINGS: Mapping[str, Any] = {
         "floor_mad": 1.0,
         "alarms_per_night": 2.0,
     },
-    "summary": {"segment_s": 2.0, "budget_s": 12.0, "proxy_width": 128, "proxy_margin_s": 1.0, "keyframes": 4},
+    "summary": {
+        "segment_s": 2.0,
+        "budget_s": 12.0,
+        "proxy_width": 128,
+        "proxy_margin_s": 1.0,
+        "proxy_rate_hz": 4.0,
+        "keyframes": 4,
+    },
     "compute": {"decode_threads": 1},
 }
 """As said for every small site: so little footage needs short snippets, and few of them."""

@@ -1,7 +1,6 @@
 """People are told of scheduled nights: what the settings want, once on each channel, and again until it is accepted."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,17 +31,7 @@ from workspace.opened import Workspace
 NOW = datetime.now(UTC)
 
 
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    with web_server() as server:
-        yield server
+pytestmark = pytest.mark.usefixtures("no_proxy")
 
 
 def told_to(folder: Path, *ports: int, nights: str = "trouble", since: timedelta = timedelta(days=9)) -> Workspace:

@@ -1,6 +1,5 @@
 """The night's last step: people are told, and what goes wrong there fails no night."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,22 +7,11 @@ import pytest
 from lake.deliveries import deliveries_now
 from tasks.notify import notify
 from tests.workspace.alarmed_site import alarmed_site, put_events
-from tests.workspace.listeners import Hook, free_port, web_server
+from tests.workspace.listeners import Hook, free_port
 from workspace.notifications.sending import NotifyOutcome
 from workspace.opened import Workspace
 
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    with web_server() as server:
-        yield server
+pytestmark = pytest.mark.usefixtures("no_proxy")
 
 
 def told_to(hook: Hook, folder: Path) -> Workspace:

@@ -414,7 +414,7 @@ def test_what_is_not_there_as_it_was_written_is_made_again_and_nothing_else(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"summary": {"proxy_width": 96}}, {"summary": {"proxy_rate_hz": 4.0}}, {"site": {"time_zone": "Asia/Tokyo"}}],
+    [{"summary": {"proxy_width": 96}}, {"summary": {"proxy_rate_hz": 5.0}}, {"site": {"time_zone": "Asia/Tokyo"}}],
     ids=["width", "rate", "captions"],
 )
 def test_what_looks_otherwise_now_is_made_again(copied: Workspace, changes: dict[str, Any]) -> None:
