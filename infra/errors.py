@@ -11,6 +11,7 @@
     ├── WeightsError            weights are absent, altered or of the wrong shape
     ├── AccessError             the role of who acts does not allow it   (exit code 2)
     ├── LakeError               a table, key or space does not fit
+    ├── BundleError             a bundle could not be made, or is not what was made
     └── NightError              the night is incomplete or could not be run
 
 A message gives the value, the rule it broke and the remedy.
@@ -76,6 +77,10 @@ class AccessError(AfterwatchError):
 
 class LakeError(AfterwatchError):
     """A table, key or space does not fit what was asked of it."""
+
+
+class BundleError(AfterwatchError):
+    """A bundle for a machine without a network could not be made, or is not what was made."""
 
 
 class NightError(AfterwatchError):
