@@ -128,7 +128,7 @@ def _measured(
         # Workers have working folders of their own.
         folder = Path(stack.enter_context(TemporaryDirectory())) if cache is None else cache.expanduser().resolve()
         cameras = read_cameras(sets, settings.model.size_px, settings.rate_hz, folder, progress)
-        pool = stack.enter_context(client_pool(ClusterTable(address=scheduler, workers=workers)))
+        pool = stack.enter_context(client_pool(ClusterTable(address=scheduler, workers=workers), folder))
         return run_federated(cameras, settings, pool, progress)
 
 

@@ -17,7 +17,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Failed
 
 from flows.machine import decode_threads
-from flows.runners import NIGHT, embedding_resources, in_order, task_runner
+from flows.runners import NIGHT, embedding_resources, in_order, matters_of_workers, task_runner
 from flows.watch import Progress, Watch, watching
 from infra.errors import AfterwatchError, NightError
 from infra.lock import AlreadyRunningError
@@ -113,6 +113,7 @@ class Work:
 
     def close(self, selection: Selection, rows: Sequence[Row]) -> State[Any]:
         """Add the run up and enter it into the ledger."""
+        self.report.of_workers += matters_of_workers()
         close_night(self.workspace, self.report, selection, rows, self.receipts)
         self.watch.report = self.report
         message = f"{self.report.status}: {len(self.report.attention)} matters want attention"
@@ -134,7 +135,7 @@ def run_here(
         AlreadyRunningError: another run holds the workspace.
         NightError: the flow ended without a report; the message is its reason.
     """
-    here = flow.with_options(task_runner=task_runner(workspace.settings.cluster))
+    here = flow.with_options(task_runner=task_runner(workspace.settings.cluster, workspace.site.root))
     with watching(progress) as watch, temporary_settings({PREFECT_API_URL: os.environ.get("PREFECT_API_URL")}):
         state: Any = here(
             str(workspace.site.root),
@@ -149,7 +150,8 @@ def run_here(
         reason = state.result(raise_on_failure=False)
         if isinstance(reason, AlreadyRunningError):
             raise reason
-        raise NightError(f"the night stopped before its report: {state.message}")
+        why = reason_of(reason) if isinstance(reason, BaseException) else state.message
+        raise NightError(f"the night stopped before its report: {why}")
     return watch.report
 
 

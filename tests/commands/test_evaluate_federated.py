@@ -28,7 +28,7 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
     """The verb, with threads for workers."""
 
     @contextmanager
-    def threads(cluster: ClusterTable) -> Iterator[Executor]:
+    def threads(cluster: ClusterTable, folder: Path) -> Iterator[Executor]:
         with ThreadPoolExecutor(cluster.workers or 1) as pool:
             yield pool
 

@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import s3fs
@@ -13,12 +15,12 @@ from tests.e2e.command import afterwatch
 pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("server")]
 
 
-@pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@contextmanager
+def s3_api(patch: pytest.MonkeyPatch) -> Iterator[str]:
     """Address of an S3 API with one bucket."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv(name, "testing")
+    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     store = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     store.start()
@@ -26,6 +28,17 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     s3fs.S3FileSystem(endpoint_url=address, skip_instance_cache=True).mkdir("bucket")
     yield address
     store.stop()
+
+
+def put_lake(address: str, prefix: str) -> dict[str, Any]:
+    """Settings of a site whose lake is there."""
+    return {"lake": f"s3://bucket/{prefix}", "lake_options": {"endpoint_url": address}}
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with s3_api(monkeypatch) as address:
+        yield address
 
 
 @pytest.mark.timeout(600)

@@ -31,7 +31,7 @@ def test_a_federation_runs_on_workers_and_outlives_them(tmp_path: Path) -> None:
     data = read_ucsd_split(put_squares(tmp_path / "squares"))
     cameras = read_cameras([data], 48, 10.0, tmp_path / "pictures")
     settings = FederatedSettings(HasanSettings(width=0.02, size_px=48), rounds=2, seeds=1, step=5, score_step=3)
-    with forked_workers(), client_pool(ClusterTable(workers=2)) as pool:
+    with forked_workers(), client_pool(ClusterTable(workers=2), tmp_path) as pool:
         assert pool.submit(die_once, str(tmp_path / "flag")).result(timeout=200) != os.getpid()
         report = run_federated(cameras, settings, pool)
         assert not any(run.missing for run in report.runs)
