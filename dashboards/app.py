@@ -21,6 +21,7 @@ from dashboards.app_pages.shared import (
     workspace,
 )
 from dashboards.app_pages.sign_in import person_menu, sign_in_page, signed_in_person
+from dashboards.first_runs import FIRST_RUNS
 from dashboards.wording import zone_text
 from infra.access import Action, SignedIn
 from infra.errors import AfterwatchError
@@ -81,7 +82,8 @@ def main() -> None:
         with right:
             person_menu(found)
         found.actor.require(action)
-        page.run()
+        with FIRST_RUNS.of(page.title), shown.lake.held():
+            page.run()
     except AfterwatchError as error:
         st.error(str(error), icon=":material/error:")
         st.caption("Nothing was changed. Put it right, then reload this page.")

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from infra.errors import LakeError
-from lake.current import current_outputs, recordings_now, statements_now
+from lake.current import outputs_of, recordings_now, statements_now
 from lake.ledger import Ledger
 from lake.schema import LOOK, STATEMENTS, TABLES, VECTOR
 from lake.store import Store
@@ -36,18 +36,27 @@ DATA_TABLES = (
 )
 
 
-def connect(store: Store) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection with one view per table of `lake/schema.py`; it can read the lake and nothing else."""
-    ledger = Ledger(store)
+def connect(store: Store, ledger: Ledger | None = None) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection with one view per table of `lake/schema.py`; it can read the lake and nothing else.
+
+    Args:
+        store: the lake.
+        ledger: of the lake, where the caller keeps one: what it has read before is not read again.
+    """
+    ledger = Ledger(store) if ledger is None else ledger
     connection = duckdb.connect(":memory:")
     connection.execute("SET TimeZone = 'UTC'")
+    # Files never change: each footer is read once for a snapshot, not once for every query.
+    connection.execute("SET parquet_metadata_cache = true")
     if not store.is_local:
         connection.register_filesystem(store.filesystem)
-    outputs = current_outputs(ledger)
+    # Read once: a row entered between two readings would tell of files that the views do not show.
+    runs = ledger.rows("runs").to_pylist()
+    outputs = outputs_of(runs)
     for name in DATA_TABLES:
         _view_of_files(connection, store, name, [output.path for output in outputs if output.table == name])
     _table_of_rows(connection, "recordings", recordings_now(ledger))
-    _table_of_rows(connection, "runs", ledger.rows("runs").to_pylist())
+    _table_of_rows(connection, "runs", runs)
     for name in STATEMENTS:
         said = [{**row, "value": json.dumps(row["value"])} for row in statements_now(ledger, name)]
         _table_of_rows(connection, name, said)

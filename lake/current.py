@@ -1,6 +1,7 @@
 """What counts now: the newest word of the ledgers on every file, recording and statement."""
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -27,12 +28,17 @@ class Output:
 
 
 def current_outputs(ledger: Ledger) -> list[Output]:
-    """The files that count, in order of place and path.
+    """The files that count, in order of place and path."""
+    return outputs_of(ledger.rows("runs").to_pylist())
+
+
+def outputs_of(runs: Sequence[dict[str, Any]]) -> list[Output]:
+    """The files that count by these rows of `runs`, oldest first; in order of place and path.
 
     Segments that were written with their summary, as they were before they were a step of their own, do not: they say
     nothing of what weights are applied to. A night measures them anew, of what is embedded.
     """
-    rows = [row for row in ledger.rows("runs").to_pylist() if row["status"] in FINISHED]
+    rows = [row for row in runs if row["status"] in FINISHED]
     latest = newest(rows, ("step", "campaign", "camera", "day", "scope"), "finished_at")
     outputs = [
         Output(path.split("/", 1)[0], row["campaign"], row["camera"], row["day"], row["scope"], path, row["run_id"])
@@ -62,7 +68,12 @@ def _named_moment(run_id: str) -> datetime | None:
 
 def recordings_now(ledger: Ledger) -> list[dict[str, Any]]:
     """The newest row of each recording's path, in order of path; files that have gone are left in, as `gone`."""
-    return newest(ledger.rows("recordings").to_pylist(), ("path",), "seen_at")
+    return recordings_of(ledger.rows("recordings").to_pylist())
+
+
+def recordings_of(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same of these rows of `recordings`, oldest first."""
+    return newest(rows, ("path",), "seen_at")
 
 
 def statements_now(ledger: Ledger, table: str, *, each_author: bool = False) -> list[dict[str, Any]]:

@@ -166,8 +166,10 @@ class Matrices:
         return self._counting
 
     def _embedded(self, drawn: Mapping[tuple[str, str], datetime]) -> Iterator[tuple[Output, BlockName]]:
+        outputs = current_outputs(self._ledger)
+        # After them: a run may have entered its first files meanwhile.
         began = runs_began(self._ledger) if drawn else {}
-        for output in current_outputs(self._ledger):
+        for output in outputs:
             if output.table == "embeddings":
                 name = _name_of(output)
                 since = drawn.get((name.camera, name.region))

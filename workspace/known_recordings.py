@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from infra.errors import ConfigurationError, UnknownNameError
-from lake.current import recordings_now
+from lake.current import recordings_of
 from lake.ledger import Ledger
 
 USABLE = ("ready", "partial")
@@ -61,8 +61,9 @@ class KnownRecordings:
     """Every recording of a ledger, as it is known at the moment of asking."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self._now: dict[str, dict[str, Any]] = {row["path"]: row for row in recordings_now(ledger)}
-        known = [row for row in ledger.rows("recordings").to_pylist() if row["recording_id"] and row["started_at"]]
+        rows = ledger.rows("recordings").to_pylist()  # once: a night may enter a recording between two readings
+        self._now: dict[str, dict[str, Any]] = {row["path"]: row for row in recordings_of(rows)}
+        known = [row for row in rows if row["recording_id"] and row["started_at"]]
         best: dict[str, tuple[int, dict[str, Any]]] = {}
         for row in sorted(known, key=lambda row: row["seen_at"]):
             standing = self._standing(row)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from lake.current import recordings_now
+from lake.current import recordings_of
 from lake.keys import Place
 from workspace.opened import Workspace
 
@@ -27,7 +27,7 @@ class KnownFootage:
         self._zone, self._now = workspace.settings.zone, now
         self.today = now.astimezone(self._zone).date()
         self.rows: list[Row] = workspace.ledger.rows("recordings").to_pylist()
-        self.files: list[Row] = [row for row in recordings_now(workspace.ledger) if row["status"] != "gone"]
+        self.files: list[Row] = [row for row in recordings_of(self.rows) if row["status"] != "gone"]
         self.contents: dict[Place, set[str]] = defaultdict(set)
         self.places: dict[str, set[Place]] = defaultdict(set)
         self._found: dict[str, datetime] = {}
