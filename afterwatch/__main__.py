@@ -11,6 +11,7 @@ import typer
 
 from afterwatch import (
     audit,
+    bundle,
     campaigns,
     evaluate,
     events,
@@ -29,7 +30,8 @@ from afterwatch import (
     summaries,
     watching,
 )
-from infra.errors import AfterwatchError
+from infra.environment import switch_off_telemetry
+from infra.errors import AfterwatchError, ConfigurationError
 
 STOPPED = 130
 STOPPED_WORDS = "stopped; what was finished is kept, and the next run goes on from there"
@@ -61,6 +63,7 @@ VERBS = (
     evaluate,
     serving,
     audit,
+    bundle,
 )
 for module in VERBS:
     module.register(app)
@@ -69,7 +72,9 @@ for module in VERBS:
 def main(arguments: list[str] | None = None) -> None:
     """Run a verb; errors made on purpose end in one line and an exit code, without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    switch_off_telemetry()
     try:
+        check_text(arguments)
         code = app(args=arguments, standalone_mode=False)
         if code == STOPPED:  # typer makes it of Ctrl-C
             _fail(STOPPED_WORDS, STOPPED, arguments)
@@ -90,7 +95,24 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")) and hasattr(error, "format_message"):
             _fail(error.format_message(), 2, arguments)
+        from tasks.receipts import reason_of
+
+        if (why := reason_of(error)).startswith("out of memory"):
+            _fail(why, 1, arguments)
         raise
+
+
+def check_text(arguments: list[str]) -> None:
+    """Refuse what is no text: no file that is written could hold it, and some would be cut short by it.
+
+    Raises:
+        ConfigurationError: an argument has bytes that are not UTF-8, or a zero byte.
+    """
+    for argument in arguments:
+        if any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in argument):
+            raise ConfigurationError(
+                f"the argument {ascii(argument)[:100]} is no text in UTF-8; rename what it names, and name it anew"
+            )
 
 
 def _fail(message: str, code: int, arguments: list[str]) -> None:

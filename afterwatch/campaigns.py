@@ -23,8 +23,10 @@ def init(
     campaign: Annotated[str | None, typer.Option(help="Name of that campaign; default: the folder's name.")] = None,
 ) -> None:
     """Make a workspace: settings to edit, and folders for footage and weights."""
-    from afterwatch.workspace_files import link_footage, make_workspace
+    from afterwatch.workspace_files import check_link, link_footage, make_workspace
 
+    if footage is not None:
+        check_link(footage, campaign or footage.resolve().name)
     root = make_workspace(path)
     if footage is not None:
         link_footage(root, footage, campaign or footage.resolve().name)
@@ -58,8 +60,29 @@ def demo(
         raise typer.Exit(1)
 
 
-def doctor(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
+def doctor(
+    site: SiteOption = Path("."),
+    air_gap: Annotated[
+        bool,
+        typer.Option(
+            "--air-gap",
+            help="Instead, run a small night elsewhere with the network closed, and say who tried to leave.",
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Check machine, settings, weights and disk; say what is missing and how to mend it."""
+    if air_gap:
+        from afterwatch.air_gap_telling import examine_air_gap
+
+        good = examine_air_gap(site, as_json)
+    else:
+        good = _examine(site, as_json)
+    if not good:
+        raise typer.Exit(1)
+
+
+def _examine(site: Path, as_json: bool) -> bool:
     from afterwatch.examination import examine_machine
 
     checks = examine_machine(site)
@@ -68,5 +91,4 @@ def doctor(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
         print_json(told)
     else:
         print_table(("", "what", "found"), [(check.mark, check.what, check.found) for check in checks])
-    if any(not check.good for check in checks):
-        raise typer.Exit(1)
+    return all(check.good for check in checks)

@@ -30,6 +30,7 @@ from footage.regions import WHOLE
 from footage.sampling import Indices
 from footage.writing import write_bytes
 from infra.errors import ConfigurationError
+from workspace.clips import mapped_pictures
 
 Grey = NDArray[np.uint8]
 Progress = Callable[[str, float, float], None]
@@ -79,8 +80,7 @@ class ClipRows:
 
     def read(self) -> Grey:
         """uint8 (F, H, W), mapped into memory."""
-        mapped: Grey = np.load(self.file, mmap_mode="r")
-        return mapped[self.first : self.last]
+        return mapped_pictures(Path(self.file))[self.first : self.last]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,8 @@ from infra.table import NAME
 
 _PART = re.compile(r"\{([A-Za-z_]*)(?::([^}]*))?\}")
 _PARTS = ("campaign", "camera", "start")
+LONGEST_TOLD = 100
+"""Letters of a name that are repeated where it is refused."""
 YEARS = range(1900, 3000)
 """Years that recordings are of: what a clock offset or a length is added to must stay a date."""
 
@@ -99,7 +101,8 @@ class PathPattern:
         for kind, name in (("campaign", campaign), ("camera", camera)):
             if not NAME.fullmatch(name):
                 raise FootageError(
-                    f'its {kind} "{name}" has characters other than letters, digits, space, ".", "_" and "-"; rename it'
+                    f'its {kind} "{name[:LONGEST_TOLD]}" has characters other than letters, digits, space, ".", "_" and "-", '
+                    "begins with none of the first two, or has more than 64; rename it"
                 )
         try:
             told = datetime.strptime(parts["start"], self._format)
@@ -163,6 +166,9 @@ def _walk(
             continue
         if not _is_unicode(entry.name):
             problems.append((ascii(path), "its name is not UTF-8; rename it"))
+            continue
+        if not entry.name.isprintable():  # told as it is, it would write into reports, messages and terminals
+            problems.append((ascii(path), "its name has what is not shown, such as the end of a line; rename it"))
             continue
         try:
             is_folder, is_file = entry.is_dir(), entry.is_file() or entry.is_symlink()

@@ -76,10 +76,17 @@ def read_weights(folder: Path) -> dict[str, WeightsFile]:
                 first = error.errors()[0]
                 place, told_of = str(first["loc"][-1]), first["msg"]
             raise ConfigurationError(f'{source}: ["{name}"] {place}: {told_of}') from None
-        if not (folder / str(entry["path"])).resolve().is_relative_to(folder.resolve()):
+        if not _is_inside(folder, str(entry["path"])):
             raise ConfigurationError(f'{source}: ["{name}"] path = "{entry["path"]}" leaves the folder of the weights')
         found[name] = weights
     return found
+
+
+def _is_inside(folder: Path, path: str) -> bool:
+    try:
+        return (folder / path).resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):  # no file can be called so
+        return False
 
 
 def add_weights(folder: Path, name: str, file: Path, details: Mapping[str, object]) -> WeightsFile:

@@ -43,7 +43,7 @@ class UseCase:
             if not NAME.fullmatch(value):
                 raise ConfigurationError(
                     f'"{value}" cannot name a {what}: begin with a letter or a digit, '
-                    'and go on with letters, digits, space, ".", "_" and "-"'
+                    'and go on with letters, digits, space, ".", "_" and "-", 64 at most'
                 )
 
     @property

@@ -52,7 +52,7 @@ class WeightSet:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name) or self.name == SETTINGS:
             raise ConfigurationError(
-                f'a weight set has a name of letters, digits, blanks, dots, "_" and "-", other than {SETTINGS}, which is that '
+                f'a weight set has a name of letters, digits, blanks, dots, "_" and "-", 64 at most, other than {SETTINGS}, which is that '
                 f'of the settings\' weights; got "{self.name}"'
             )
         weights = self.weights

@@ -55,7 +55,7 @@ def check_name(name: str) -> None:
     if not NAME.fullmatch(name):
         raise ConfigurationError(
             f'"{name}" cannot name a classifier: begin with a letter or a digit and go on with letters, digits, space, '
-            '".", "_" and "-"'
+            '".", "_" and "-", 64 at most'
         )
 
 

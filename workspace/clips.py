@@ -21,6 +21,7 @@ from footage.index import MICROSECONDS, FrameIndex
 from footage.probe import probe
 from footage.regions import WHOLE, Region
 from footage.writing import write_bytes
+from infra.errors import LakeError
 
 Grey = NDArray[np.uint8]
 
@@ -81,8 +82,27 @@ def kept(cache: Path, about: list[object], made: Callable[[], list[Grey]]) -> li
     edges = json.loads(bounds.read_text(encoding="utf-8"))
     if len(edges) < 2:
         return []
-    mapped: Grey = np.load(pixels, mmap_mode="r")
+    mapped = mapped_pictures(pixels)
     return [mapped[begin:end] for begin, end in pairwise(edges)]
+
+
+def mapped_pictures(file: Path) -> Grey:
+    """uint8 (F, H, W) of a file that `kept` made, mapped into memory.
+
+    Raises:
+        LakeError: it is none.
+    """
+    try:
+        mapped: Grey = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise LakeError(
+            f"{file} is damaged ({error}); delete it and what lies beside it under that name, and run again"
+        ) from None
+    if not isinstance(mapped, np.ndarray) or mapped.dtype != np.uint8 or mapped.ndim != 3:
+        raise LakeError(
+            f"{file} is damaged (it holds no pictures); delete it and what lies beside it under that name, and run again"
+        )
+    return mapped
 
 
 def sources_of(folder: Path) -> list[Path]:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from footage.index import FrameIndex
+from infra.errors import LakeError
 from lake.store import Store
 
 ABOUT = b"afterwatch"
@@ -28,13 +29,24 @@ def save_index(store: Store, recording_id: str, index: FrameIndex) -> None:
 
 
 def load_index(store: Store, recording_id: str) -> FrameIndex:
-    """Read it back."""
-    rows = store.read_table(index_path(recording_id))
-    about = json.loads((rows.schema.metadata or {})[ABOUT])
-    return FrameIndex(
-        np.asarray(rows["pts"], dtype=np.int64),
-        np.asarray(rows["is_key"], dtype=np.bool_),
-        Fraction(*about["time_base"]),
-        declared_us=about["declared_us"],
-        in_decoding_order=about["in_decoding_order"],
-    )
+    """Read it back.
+
+    Raises:
+        FileNotFoundError: there is none.
+        LakeError: it is damaged, or no frame index.
+    """
+    path = index_path(recording_id)
+    rows = store.read_table(path)
+    try:
+        about = json.loads((rows.schema.metadata or {})[ABOUT])
+        return FrameIndex(
+            np.asarray(rows["pts"], dtype=np.int64),
+            np.asarray(rows["is_key"], dtype=np.bool_),
+            Fraction(*about["time_base"]),
+            declared_us=about["declared_us"],
+            in_decoding_order=about["in_decoding_order"],
+        )
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise LakeError(
+            f"{store.url(path)} is no frame index ({error!r}); restore it, or delete it and run again"
+        ) from None

@@ -69,7 +69,7 @@ def check_name(name: str) -> None:
     if not NAME.fullmatch(name) or name in LINEAR_PROJECTIONS:
         raise ConfigurationError(
             f'"{name}" cannot name a trained projection: begin with a letter or a digit and go on with letters, digits, '
-            f'space, ".", "_" and "-"; {", ".join(LINEAR_PROJECTIONS)} are taken'
+            f'space, ".", "_" and "-", 64 at most; {", ".join(LINEAR_PROJECTIONS)} are taken'
         )
 
 

@@ -46,7 +46,9 @@ def check_name(name: str) -> None:
         ConfigurationError: it is `frame`, or no name.
     """
     if name == WHOLE.name or not NAME.fullmatch(name):
-        raise ConfigurationError(f'"{name}" cannot name a region: "frame" is the whole picture; use letters and digits')
+        raise ConfigurationError(
+            f'"{name}" cannot name a region: "frame" is the whole picture; use letters and digits, 64 at most'
+        )
 
 
 def drawn_region(name: str, outline: Sequence[Sequence[float]]) -> Region:

@@ -196,7 +196,10 @@ def _from_masks(path: Path) -> Flags:
 
 def _from_array(path: Path) -> Flags:
     try:
-        return np.asarray(np.asarray(np.load(path, allow_pickle=False)).ravel() != 0, dtype=np.bool_)
+        told = np.load(path, allow_pickle=False)
+        if not isinstance(told, np.ndarray):  # an archive of several
+            raise ValueError("it is a ZIP")
+        return np.asarray(told.ravel() != 0, dtype=np.bool_)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path.name} holds no array of labels ({error}); unpack it again") from None
 

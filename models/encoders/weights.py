@@ -5,9 +5,9 @@ networks is not built, and a file's classifier weights (whatever their class cou
 """
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import NoReturn
 
 import torch
@@ -76,7 +76,7 @@ def read_state_file(path: Path) -> dict[str, Tensor]:
         )
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise WeightsError(
             f"weights {path} hold more than tensors or are damaged, and files that run code are refused "
             f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); "

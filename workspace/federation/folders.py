@@ -26,7 +26,7 @@ def federation_folder(workspace: Workspace, name: str) -> Path:
     if not NAME.fullmatch(name):
         raise ConfigurationError(
             f'"{name}" cannot name a federation: begin with a letter or a digit and go on with letters, digits, space, ".", '
-            '"_" and "-"'
+            '"_" and "-", 64 at most'
         )
     return all_federations_folder(workspace) / name
 
