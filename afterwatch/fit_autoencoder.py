@@ -157,5 +157,8 @@ def _candidate_told(fitted: "FittedAutoencoder", name: str) -> str:
     """What to write to put it in the place of the version that serves; nothing of the first of a name."""
     if fitted.serves:
         return ""
-    command = f'afterwatch models promote {name} {fitted.version} --kind autoencoder --unreviewed "REASON"'
-    return f"a candidate: another version of it is in service, and stays there until you write\n{command}\n"
+    return (
+        "a candidate: another version of it is in service, and stays there until you write, first to see and sign what changes\n"
+        f"afterwatch models compare {name} {name}/{fitted.version} --kind autoencoder --campaign CAMPAIGN\n"
+        f"afterwatch models promote {name} {fitted.version} --kind autoencoder\n"
+    )

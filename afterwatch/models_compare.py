@@ -36,7 +36,9 @@ def compare(
 ) -> None:
     """Make the flip report of an update: events gained, lost and moved over a campaign, and whether that can be chance.
 
-    Versions are applied to what is embedded by the rules of the night; nothing that counts is changed, nothing decoded.
+    Versions are applied by the rules of the night, and nothing that counts is changed. Heads and classifiers are applied to what
+    is embedded. For a version of an autoencoder the campaign, and the days before that are its reference, are decoded and
+    embedded apart, where they are not yet; broken off, the same call goes on.
     """
     from tasks.flips import compare as find_flips
     from workspace.flip_files import keep_report, reports_folder

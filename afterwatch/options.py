@@ -23,6 +23,29 @@ CameraOption = Annotated[str | None, typer.Option("--camera", help="Only this ca
 DayOption = Annotated[str | None, typer.Option("--day", help="Only this day, as 2026-03-02.")]
 
 
+def enter_start(workspace: "Workspace", what: str, selection: "Selection | None" = None) -> None:
+    """Enter in the audit that somebody starts a run by hand; that of a page is entered where it is started.
+
+    Args:
+        workspace: the site.
+        what: the verb.
+        selection: what the run is limited to.
+
+    Raises:
+        AccessError: the role of who acts does not allow it.
+        LakeError: it cannot be entered; the run is not begun then.
+    """
+    from lake.audit import About
+
+    if workspace.guard.actor.via == "job":
+        return
+    of: dict[str, Any] = {}
+    if selection is not None:
+        told = {"campaign": selection.campaign, "camera": selection.camera, "day": selection.day}
+        of = {name: value for name, value in told.items() if value is not None}
+    workspace.guard.ask("start runs", About((what,), **of))
+
+
 def select(workspace: "Workspace", campaign: str | None, camera: str | None, day: str | None) -> "Selection":
     """What a person asked for, checked against what there is.
 
@@ -138,7 +161,7 @@ def check_out(out: Path | None, name: str) -> None:
     if not PLAIN.fullmatch(name):
         raise ConfigurationError(
             f'--name "{name}" cannot name files: begin with a letter or a digit and go on with letters, digits, space, '
-            '".", "_" and "-"'
+            '".", "_" and "-", 64 at most'
         )
     if out is not None:
         if out.exists() and not out.is_dir():

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from afterwatch.options import CameraOption, JsonOption, SiteOption, print_json, print_table, progress_bars
+from afterwatch.options import CameraOption, JsonOption, SiteOption, enter_start, print_json, print_table, progress_bars
 
 if TYPE_CHECKING:
     from flows.refit import RefitReport
@@ -38,6 +38,7 @@ def refit(
     from workspace.opened import Workspace
 
     workspace = Workspace(site)
+    enter_start(workspace, "refit")
     prepare_orchestrator(workspace.site)
     from flows.refit import run_refit
 

@@ -1,4 +1,4 @@
-"""Comparing two versions of a head by the very rules of the night, on what is embedded; nothing is written to the lake.
+"""Comparing two versions of a model by the very rules of the night; nothing is written to the lake.
 
 Both versions are planned as a night would plan them, and what each step would make is made and kept from nobody's files. So
 the events of the version in service are those that count, as long as nothing else has changed since.
@@ -16,6 +16,7 @@ from lake.current import recordings_now
 from tasks.alarms import CameraAlarms
 from tasks.camera_runs import CameraRuns
 from tasks.classify import event_rows, score_alarm
+from tasks.flip_autoencoders import compare_autoencoders
 from tasks.heads import KIND as RETRIEVAL
 from tasks.heads import CameraHeads
 from tasks.plan import FRAMES_SCOPE, DayPlan, made, plan_days, recordings_of
@@ -28,6 +29,7 @@ from workspace.flip_reports import Identity, make_report
 from workspace.flip_sides import RunSides, VersionSides
 from workspace.flips import Compared, ComparedDay, FlipReport, FoundEvent, events_in_order
 from workspace.opened import Workspace
+from workspace.serving import AUTOENCODER
 
 COUNTED = "counted"
 """Kind of a report that compares runs of the ledger."""
@@ -45,12 +47,14 @@ class _Made:
         keys: of the steps that a night would take for it.
         stays: whether what was found before stays, whichever version serves, since the recordings are gone.
         lacking: why it is not applied, or not to all of the day.
+        applied: whether anything of the day was held against it.
     """
 
     events: tuple[FoundEvent, ...]
     keys: tuple[str, ...]
     stays: bool
     lacking: tuple[str, ...]
+    applied: bool
 
 
 Make = Callable[[DayPlan, Sequence[Reference]], _Made]
@@ -87,7 +91,8 @@ def compare(
         counted = counted_events(workspace, sides, campaign)
         identity = Identity(COUNTED, sides.head, sides.current.run_id, sides.candidate.run_id, campaign)
         return make_report(workspace, identity, counted)
-    compared = _compare_versions(workspace, sides, campaign, progress)
+    apply = compare_autoencoders if sides.kind == AUTOENCODER else _compare_versions
+    compared = apply(workspace, sides, campaign, progress)
     identity = Identity(sides.kind, sides.name, sides.current, sides.candidate, campaign)
     return make_report(workspace, identity, compared)
 
@@ -120,6 +125,9 @@ def _compare_versions(workspace: Workspace, sides: VersionSides, campaign: str, 
                 remarks[
                     "left out: the recordings are gone, and what was found in them stays whichever version serves"
                 ] += 1
+                continue
+            if not (current.applied or candidate.applied):
+                remarks[f"left out, neither is applied: {'; '.join(current.lacking) or 'no head looks at it'}"] += 1
                 continue
             for version, side in ((sides.current, current), (sides.candidate, candidate)):
                 remarks.update(f"{version}: {why}" for why in side.lacking)
@@ -171,6 +179,7 @@ class _Alarms:
                 tuple(plan.step.key for plan in plans),
                 any(_stays(plan) for plan in plans),
                 tuple(f"alarm {plan.step.scope}: {why}" for plan, _, why in scored if why),
+                any(len(one.windows) for _, found, _ in scored for one in found),
             )
 
         return make
@@ -246,6 +255,7 @@ class _Heads:
                 tuple(plan.step.key for plan in plans),
                 False,
                 tuple(why for plan, _, _, message in scored if (why := message or _not_embedded(plan))),
+                any(plan.snippets and not plan.suspended for plan in plans),
             )
 
         return make

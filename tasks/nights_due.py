@@ -98,21 +98,25 @@ def missed_now(workspace: Workspace, now: datetime | None = None) -> MissedNight
     due_at = due_before(workspace, now)
     if due_at is None or due_at < served.since:
         return None
-    missed = missed_night(due_at, now, served.since, *_begun(workspace))
+    missed = missed_night(due_at, now, served.since, *begun(workspace))
     return None if missed is None or _is_at_work(workspace.site.state_folder) else missed
 
 
-def _begun(workspace: Workspace) -> tuple[list[datetime], list[datetime]]:
-    """When nights began that have ended, and when runs began that have not."""
+def begun(workspace: Workspace) -> tuple[list[datetime], list[datetime]]:
+    """When whole nights began that have ended, with whatever result, and when runs began that have not."""
     rows = workspace.ledger.rows("runs").select(["run_id", "step", "started_at", "message"])
     is_closing = pc.equal(rows["step"], "night")
     closing = rows.filter(is_closing).to_pylist()
-    # Reports of older nights do not say what they are of.
-    nights = [row["started_at"] for row in closing if json.loads(row["message"] or "{}").get("kind", NIGHT) == NIGHT]
+    nights = [row["started_at"] for row in closing if _is_night(json.loads(row["message"] or "{}"))]
     closed = {row["run_id"] for row in closing}
     steps = rows.filter(pc.invert(pc.or_(is_closing, pc.equal(rows["step"], REFIT))))
     firsts = steps.group_by("run_id").aggregate([("started_at", "min")]).to_pylist()
     return nights, [row["started_at_min"] for row in firsts if row["run_id"] not in closed]
+
+
+def _is_night(report: dict[str, Any]) -> bool:
+    """Whether a report is of a whole night: no backfill, and no run by hand of one camera, say. Older reports do not tell."""
+    return report.get("kind", NIGHT) == NIGHT and not report.get("limited_to")
 
 
 def _is_at_work(state_folder: Path) -> bool:

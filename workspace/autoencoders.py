@@ -11,7 +11,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version as distribution_version
 from pathlib import Path
@@ -240,16 +240,24 @@ def enter_weights(workspace: Workspace, name: str, version: str, say: Callable[[
     Raises:
         LakeError: there is no such version, its weights are gone, or are not those of its card.
     """
+    encoder, weights = version_weights(workspace, name, version)
+    say()
+    add_weights(workspace.site.weights_folder, encoder, weights.path, {"options": weights.options})
+
+
+def version_weights(workspace: Workspace, name: str, version: str) -> tuple[str, WeightsFile]:
+    """The name of a version of an autoencoder as an encoder, and its weights as they are, or would be, entered to serve.
+
+    Raises:
+        LakeError: there is no such version, its card is damaged, or its weights are gone.
+    """
     card = workspace.registry.card(KIND, name, version)
-    folder = workspace.site.weights_folder
     try:
         encoder, digest = str(card["encoder"]), str(card["weights"])
         options = _options(settings_of(str(card["architecture"]), card["settings"]).as_options(), card)
     except (KeyError, TypeError, AttributeError) as error:
         raise LakeError(f"the card of {KIND} {name} {version} is damaged ({error!r}); fit it again") from None
-    path = weights_of(workspace, name, version, digest).path
-    say()
-    add_weights(folder, encoder, path, {"options": options})
+    return encoder, replace(weights_of(workspace, name, version, digest), options=options)
 
 
 def weights_of(workspace: Workspace, name: str, version: str, digest: str) -> WeightsFile:

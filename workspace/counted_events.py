@@ -10,16 +10,22 @@ from lake.ledger import FINISHED, newest
 from workspace.flip_sides import Run, RunSides
 from workspace.flips import Compared, ComparedDay, FoundEvent, events_in_order
 from workspace.opened import Workspace
+from workspace.retention.deleted import deleted_now
 
 APPLIED = {"score": "novelty", "retrieve": "retrieval", "classify": "classifier"}
 """Steps that make events, and the kind of model that each applies."""
+BY_RETENTION = (
+    'retention deleted the events of the one run or the other ("afterwatch retention report" says when and why); choose later '
+    "runs, or another campaign"
+)
+LOST = "the events of the one run or the other are not in the lake any more, and retention did not delete them"
 Row = Mapping[str, Any]
 
 
 def counted_events(workspace: Workspace, sides: RunSides, campaign: str) -> Compared:
     """The events of a head that counted after each of two runs, day by day of a campaign.
 
-    A day whose file of the one or the other is gone is left out, and told.
+    A day whose file of the one or the other is gone is left out, and told: whether retention deleted it, or it was lost.
     """
     rows = [
         row
@@ -30,7 +36,8 @@ def counted_events(workspace: Workspace, sides: RunSides, campaign: str) -> Comp
     ]
     before, after = (_counting(rows, run) for run in (sides.current, sides.candidate))
     days: list[ComparedDay] = []
-    gone: Counter[str] = Counter()
+    gone: Counter[tuple[str, str]] = Counter()
+    deleted = deleted_now(workspace.ledger).outputs
     counting: list[Row] = []
     for place in sorted({*before, *after}):
         mine = [row for row in (before.get(place), after.get(place)) if row is not None]
@@ -39,13 +46,14 @@ def counted_events(workspace: Workspace, sides: RunSides, campaign: str) -> Comp
         try:
             current, candidate = (_events(workspace, found.get(place)) for found in (before, after))
         except FileNotFoundError:
-            gone[place.camera] += 1
+            absent = {path for row in mine for path in _files(row) if not workspace.store.exists(path)}
+            gone[place.camera, BY_RETENTION if absent & deleted else LOST] += 1
             continue
         days.append(ComparedDay(place, current, candidate))
         counting += mine
     remarks = [
-        f"{count} days of camera {camera} are left out: their superseded events were deleted from the lake"
-        for camera, count in sorted(gone.items())
+        f"{count} day{'s' if count > 1 else ''} of camera {camera} left out: {why}"
+        for (camera, why), count in sorted(gone.items())
     ]
     heads = {sides.head} | {event.head for day in days for event in (*day.current, *day.candidate)}
     models = sorted({model for row in counting for model in _models(row)} | _of_events(days, counting))
@@ -72,12 +80,17 @@ def _events(workspace: Workspace, row: Row | None) -> tuple[FoundEvent, ...]:
     Raises:
         FileNotFoundError: its file is gone.
     """
-    paths = [] if row is None else [path for path in row["outputs"] if path.startswith("events/")]
+    paths = [] if row is None else _files(row)
     found = [told for path in paths for told in workspace.store.read_table(path).to_pylist()]
     try:
         return events_in_order(FoundEvent.of(told) for told in found)
     except (KeyError, TypeError, ValueError) as error:
         raise LakeError(f"{', '.join(paths)} holds what is no event ({error}); run the night again") from None
+
+
+def _files(row: Row) -> list[str]:
+    """Files of events that a row says are there."""
+    return [path for path in row["outputs"] or () if path.startswith("events/")]
 
 
 def _models(row: Row) -> set[tuple[str, str, str]]:

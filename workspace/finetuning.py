@@ -20,7 +20,7 @@ from footage.index import MICROSECONDS
 from footage.writing import write_bytes
 from infra.errors import ConfigurationError
 from infra.table import NAME
-from infra.weights import WeightsFile, add_weights, file_sha256
+from infra.weights import WeightsFile, add_weights, file_sha256, read_weights
 from lake.keys import short_hash
 from lake.registry import Registry
 from models.autoencoders.checkpoint import CheckpointError
@@ -38,6 +38,7 @@ FOLDS = 5
 STOPPED_BY, HELD_OUT = 3, 4
 """Fifths of the sources; the first three are learnt from."""
 CHECKPOINT, PIXELS = "checkpoint.safetensors", "snippets.u8"
+VERSION_DIGITS = 12
 PLACES = 1024
 """A snippet's number as two digits to this base: vectors are rounded to half precision, which holds them exactly."""
 
@@ -72,7 +73,7 @@ def encoder_name(spec: EncoderSpec, name: str) -> str:
         )
     if not NAME.fullmatch(name) or name in (RANDOM, LOCAL) or " " in name:
         raise ConfigurationError(
-            f'"{name}" cannot name fine-tuned weights: use letters, digits, ".", "_" and "-"; "{RANDOM}" and "{LOCAL}" '
+            f'"{name}" cannot name fine-tuned weights: use letters, digits, ".", "_" and "-", 64 at most; "{RANDOM}" and "{LOCAL}" '
             "are taken"
         )
     return f"{parts.family}/{parts.architecture}/{name}"
@@ -98,7 +99,8 @@ def finetune_encoder(
 
     Args:
         workspace: where it is kept.
-        name: third part of its name as an encoder; an older one of that name is replaced.
+        name: third part of its name as an encoder. Where there is another of that name, that one stays as it is, for heads were
+            fitted on its vectors, and the new one is called `NAME-HASH` by its weights.
         folder: name of the clips' folder, for the card.
         clip_set: labelled clips; what the network to begin with has seen of them takes no part.
         classes: alarm classes, one logit each.
@@ -290,7 +292,10 @@ def _kept(
     write_bytes(unfinished, tuned.to_bytes())
     options = {} if weights is None else weights.options
     made = WeightsFile(unfinished, file_sha256(unfinished), options=options, mean=pixels.mean, std=pixels.std)
-    version = made.sha256[:12]
+    version, name = made.sha256[:VERSION_DIGITS], f"{split_name(encoder).architecture}.{split_name(encoder).label}"
+    older = read_weights(workspace.site.weights_folder).get(encoder)
+    if older is not None and older.sha256 != made.sha256:
+        encoder = f"{encoder}-{version}"
     seen = {clip_set.clips[clip].content for clip in np.flatnonzero(fold != HELD_OUT).tolist()}
     parts = {"training": fold < STOPPED_BY, "stopped_by": fold == STOPPED_BY, "held_out": fold == HELD_OUT}
     card = {
@@ -317,7 +322,6 @@ def _kept(
         "training_loss": np.array([epoch.training for epoch in tuned.epochs], np.float32),
         "held_out_loss": np.array([epoch.validation for epoch in tuned.epochs], np.float32),
     }
-    name = f"{split_name(encoder).architecture}.{split_name(encoder).label}"
     # The card goes first: an encoder without one would pass for a network that has seen nothing.
     workspace.registry.save(KIND, name, version, card, arrays, author=author)
     details = {"options": options, "mean": pixels.mean, "std": pixels.std}

@@ -14,6 +14,8 @@ from workspace.opened import Workspace
 
 FOLDER = "flips"
 """In the folder of the registry: no kind of model is called so."""
+COMPARISONS = "compare"
+"""Folder below `.afterwatch` of what comparisons of autoencoders make, as long as they are not through."""
 ID_DIGITS = 20
 _ID = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
 NEWEST = 8

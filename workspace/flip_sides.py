@@ -69,8 +69,8 @@ def _versions(workspace: Workspace, current: str, candidate: str, kind: str | No
     model = model_named(workspace, name, kind)
     if model.kind not in COMPARED:
         raise ConfigurationError(
-            f"{name} is of kind {model.kind}, and versions are compared before they serve only of {' and '.join(COMPARED)}; let "
-            "a night run with the change, then compare what counted before and after: "
+            f"{name} is of kind {model.kind}, and versions are compared before they serve only of {', '.join(COMPARED[:-1])} and "
+            f"{COMPARED[-1]}; let a night run with the change, then compare what counted before and after: "
             '"afterwatch models compare HEAD@RUN HEAD@now"'
         )
     found = [_version(model.kind, name, said or model.serving or "", model.versions) for said in (asked, wanted)]

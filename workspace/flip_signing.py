@@ -1,5 +1,6 @@
 """Signing flip reports: somebody has read what a version would gain, lose and move, and says so before it is promoted."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,9 +11,8 @@ from workspace.flip_files import ID_DIGITS, read_report, report_hash
 from workspace.opened import Workspace
 
 TABLE = "signoffs"
-COMPARED = ("classifier", "retrieval")
-"""Kinds of which two versions can be compared before one is promoted. An autoencoder is not among them: until it serves,
-nothing is embedded with it, so that what it changes is told afterwards, by `models compare HEAD@RUN HEAD@now`."""
+COMPARED = ("classifier", "retrieval", "autoencoder")
+"""Kinds of which a person says what version serves: two versions are compared before one takes the other's place."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,17 @@ def sign(workspace: Workspace, report_id: str, author: str) -> SignOff:
         UnknownNameError: there is no such report.
         LakeError: it was altered since it was made.
         AccessError: the role of who acts does not allow it.
-        ConfigurationError: nobody signs it.
+        ConfigurationError: nobody signs it, or nothing is compared in it.
     """
     if not author.strip():
         raise ConfigurationError("a flip report is signed by somebody; say who you are with --author")
     report = read_report(workspace, report_id)
+    if not report.total("days"):
+        raise ConfigurationError(
+            f"flip report {report_id} compares {report.name} on no camera-day, so that there is nothing in it to have read: "
+            f"{'; '.join(report.remarks) or 'nothing was embedded'}. Run the night, or choose another campaign, and make it again "
+            f'with "{comparing_command(report.kind, report.name, report.current, report.candidate)}"'
+        )
     value = {
         "sha256": report_hash(workspace, report_id),
         "kind": report.kind,
@@ -66,27 +72,20 @@ def sign(workspace: Workspace, report_id: str, author: str) -> SignOff:
 def signed_report(workspace: Workspace, kind: str, name: str, current: str, candidate: str) -> SignOff | None:
     """The newest signature of a report from one version of a model to another; None where there is none.
 
-    A report that was altered or deleted since it was signed does not count.
+    A report that was altered or deleted since it was signed does not count, nor does one that compares nothing.
     """
     wanted = (kind, name, current, candidate)
-    found = [one for one in signatures(workspace) if (one.kind, one.name, one.current, one.candidate) == wanted]
-    return max(found, key=lambda one: one.said_at, default=None)
-
-
-def signatures(workspace: Workspace) -> list[SignOff]:
-    """All signatures that count, in order of report: the newest of each."""
-    found = []
-    for row in statements_now(workspace.ledger, TABLE):
-        value = row["value"]
-        if not isinstance(value, dict) or not _stands(workspace, row["key"], value.get("sha256")):
-            continue
-        found.append(_sign_off(row["key"], value, row["author"], row["said_at"]))
-    return found
+    said = [
+        pair for pair in _said(workspace) if (pair[0].kind, pair[0].name, pair[0].current, pair[0].candidate) == wanted
+    ]
+    newest_first = sorted(said, key=lambda pair: pair[0].said_at, reverse=True)
+    return next((one for one, sha256 in newest_first if _stands(workspace, one.report_id, sha256)), None)
 
 
 def signature_of(workspace: Workspace, report_id: str) -> SignOff | None:
     """The signature of a report that counts; None where nobody signed it as it is."""
-    return next((one for one in signatures(workspace) if one.report_id == report_id), None)
+    mine = (pair for pair in _said(workspace) if pair[0].report_id == report_id)
+    return next((one for one, sha256 in mine if _stands(workspace, one.report_id, sha256)), None)
 
 
 def comparing_command(kind: str, name: str, current: str, candidate: str) -> str:
@@ -94,15 +93,21 @@ def comparing_command(kind: str, name: str, current: str, candidate: str) -> str
     return f"afterwatch models compare {name}/{current} {name}/{candidate} --kind {kind} --campaign CAMPAIGN"
 
 
-def _stands(workspace: Workspace, report_id: str, sha256: object) -> bool:
-    if not isinstance(sha256, str) or not sha256.startswith(report_id) or len(report_id) != ID_DIGITS:
+def _said(workspace: Workspace) -> Iterator[tuple[SignOff, str]]:
+    """The newest signature of each report, in order of report, with the hash that was signed; some may not count."""
+    for row in statements_now(workspace.ledger, TABLE):
+        value = row["value"]
+        if isinstance(value, dict):
+            told = {name: str(value.get(name, "")) for name in ("kind", "name", "current", "candidate", "campaign")}
+            signed = SignOff(row["key"], **told, author=row["author"], said_at=row["said_at"])
+            yield signed, str(value.get("sha256"))
+
+
+def _stands(workspace: Workspace, report_id: str, sha256: str) -> bool:
+    """Whether a report is there as it was signed, and compares something."""
+    if len(report_id) != ID_DIGITS or not sha256.startswith(report_id):
         return False
     try:
-        return report_hash(workspace, report_id) == sha256
+        return report_hash(workspace, report_id) == sha256 and read_report(workspace, report_id).total("days") > 0
     except AfterwatchError:
         return False
-
-
-def _sign_off(report_id: str, value: dict[str, str], author: str, said_at: datetime) -> SignOff:
-    told = {name: str(value.get(name, "")) for name in ("kind", "name", "current", "candidate", "campaign")}
-    return SignOff(report_id, **told, author=author, said_at=said_at)

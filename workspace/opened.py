@@ -1,5 +1,6 @@
 """A workspace opened for work: its settings, its lake, its weights and its encoders' identities."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -69,9 +70,14 @@ class Workspace:
     def pattern(self) -> PathPattern:
         return PathPattern(self.settings.footage.pattern, ZoneInfo(self.settings.footage.start_time_zone))
 
+    @property
+    def weights(self) -> Mapping[str, WeightsFile]:
+        """The files that serve, by encoder."""
+        return read_weights(self.site.weights_folder)
+
     @cached_property
     def encoders(self) -> tuple[PlannedEncoder, ...]:
-        known = read_weights(self.site.weights_folder)
+        known = self.weights
         planned = []
         for table in self.settings.encoders:
             weights = find_weights(known, table.name)

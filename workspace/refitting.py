@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from infra.errors import ConfigurationError, LakeError
 from lake.labels import Label
-from workspace.flip_signing import COMPARED, comparing_command
+from workspace.flip_signing import comparing_command
 from workspace.known_recordings import KnownRecordings
 from workspace.opened import Workspace
 
@@ -70,17 +70,12 @@ class Refitted:
     @property
     def promotion(self) -> str:
         """The command that puts the candidate into service; empty where there is none."""
-        reason = "" if self.kind in COMPARED else ' --unreviewed "REASON"'
-        return (
-            f"afterwatch models promote {self.name} {self.version} --kind {self.kind}{reason}" if self.version else ""
-        )
+        return f"afterwatch models promote {self.name} {self.version} --kind {self.kind}" if self.version else ""
 
     @property
     def review(self) -> str:
-        """The command that makes the flip report which its promotion asks for; empty where none can be made before it."""
-        if not self.version or self.kind not in COMPARED:
-            return ""
-        return comparing_command(self.kind, self.name, self.current, self.version)
+        """The command that makes the flip report which its promotion asks for; empty where there is none."""
+        return comparing_command(self.kind, self.name, self.current, self.version) if self.version else ""
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "review": self.review, "promotion": self.promotion}

@@ -13,7 +13,7 @@ from infra.weights import read_weights
 from lake.promotions import NO_REVIEW, Promotion, Review, history, in_service, promote, retire, served
 from workspace.classifiers import EVERY_CAMERA, versions_of
 from workspace.classifiers import KIND as CLASSIFIER
-from workspace.flip_signing import COMPARED, comparing_command, signed_report
+from workspace.flip_signing import comparing_command, signed_report
 from workspace.opened import Workspace
 from workspace.training import KIND as RETRIEVAL
 
@@ -131,16 +131,9 @@ def review_of(workspace: Workspace, model: NamedModel, version: str) -> Review |
 def review_words(model: NamedModel, version: str) -> str:
     """What to write so that a version may be promoted in the place of the one that serves, or served last."""
     current = review_asked_for(model, version) or ""
-    if model.kind in COMPARED:
-        return (
-            f'make one with "{comparing_command(model.kind, model.name, current, version)}", read it, and sign it with '
-            '"afterwatch models sign REPORT"'
-        )
     return (
-        f"nothing is embedded with an {model.kind} before it serves, so that none can be made before: read how the refit or the "
-        f'fit measured it ("afterwatch models show {model.name} --version {version}"), promote it with the reason, and after '
-        f'the next night compare that night with the one before it ("afterwatch models compare HEAD@RUN HEAD@now"); "afterwatch '
-        f'models rollback {model.name}" puts {current} back'
+        f'make one with "{comparing_command(model.kind, model.name, current, version)}", read it, and sign it with '
+        '"afterwatch models sign REPORT"'
     )
 
 

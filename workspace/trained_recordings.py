@@ -1,6 +1,6 @@
 """Recordings that a version of a model may have been trained on: what people said of them does not tell how right it is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,9 +16,9 @@ def trained_recordings(
 ) -> frozenset[str]:
     """Contents of the recordings that a version was, or may have been, trained on.
 
-    Where its card names what it was trained on, as that of a classifier does, it is those. Else it is every recording with a
-    label that was there when the version was made and that the card does not say was held out. A version whose card cannot
-    be read may have been trained on all of them.
+    Where its card names what it was trained on, as those of a classifier and of an autoencoder do, it is those. Else it is
+    every recording with a label that was there when the version was made and that the card does not say was held out. A
+    version whose card cannot be read may have been trained on all of them.
 
     Args:
         workspace: whose registry.
@@ -30,9 +30,18 @@ def trained_recordings(
         contents = card.get("contents")
         if isinstance(contents, list):
             return frozenset(_recording(one) for one in contents)
+        sources = (card.get("footage") or {}).get("sources")
+        if isinstance(sources, dict):
+            return _at_paths(workspace, {path for part in sources.values() for path in part})
         known = Known.of(card)
         return frozenset(label.recording_id for label in labels if known.has(label))
     return frozenset(label.recording_id for label in labels)
+
+
+def _at_paths(workspace: Workspace, paths: Collection[str]) -> frozenset[str]:
+    """Contents that ever lay there: a recording may have been renamed or replaced since."""
+    rows = workspace.ledger.rows("recordings").select(["path", "recording_id"]).to_pylist()
+    return frozenset(row["recording_id"] for row in rows if row["path"] in paths and row["recording_id"])
 
 
 def _recording(content: Any) -> str:

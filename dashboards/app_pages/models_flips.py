@@ -25,8 +25,9 @@ WORDS = JobWords("comparison", "Comparing {}", "{} was compared")
 SIGN: Action = "sign flip reports"
 START: Action = "compare models"
 HINT = (
-    "Both versions are applied to what is embedded of a campaign, by the rules of the night, and their events are matched one "
-    "to one. Nothing that counts changes, and nothing is decoded but the pictures below."
+    "Both versions are applied to a campaign by the rules of the night, and their events are matched one to one. Nothing that "
+    "counts changes. Heads and classifiers are applied to what is embedded; with a version of an autoencoder the footage is "
+    "decoded and embedded apart first, which takes as long as in a night."
 )
 COUNTS = {
     "gained": "Events that only the candidate finds",

@@ -20,7 +20,7 @@ from dashboards.app_pages.shared import Workspace
 from dashboards.model_charts import CANDIDATES, IN_USE, TRIED, Place, threshold_steps, threshold_text
 from dashboards.wording import count_text, moment_text, plain_text
 from infra.alarm_settings import AlarmTable
-from infra.errors import ConfigurationError
+from infra.errors import ConfigurationError, LakeError
 from lake.operating_points import OperatingPoint, say_operating_point, take_back_operating_point
 from lake.promotions import in_service
 from models.sweep import Criterion, Sweep
@@ -53,8 +53,12 @@ class _Use:
 
 
 def show_sweep(shown: Workspace, work: Opened, found: FoundClassifier, class_name: str, who: str) -> None:
-    """The sweep of a class, re-drawn at every move of its slider from what is in memory."""
-    mine, clips, tested = _read(work, str(shown.site.root), found, found.name, found.version, class_name)
+    """The sweep of a class, re-drawn at every move of its slider from what is in memory; why there is none where it has no scores."""
+    try:
+        mine, clips, tested = _read(work, str(shown.site.root), found, found.name, found.version, class_name)
+    except LakeError as error:
+        st.error(plain_text(f"There is no sweep: {error}"), icon=":material/error:")
+        return
     st.fragment(_panel)(Class(shown, work, found, class_name, mine, clips, tested), who)
 
 
@@ -67,6 +71,7 @@ def _read(
     version: str,
     class_name: str,
 ) -> tuple[Sweep, pd.DataFrame, Sweep | None]:
+    mine = sweep_of(_work, _found, class_name)
     _, arrays = _work.registry.load(KIND, name, version)
     column = _found.classes.index(class_name)
     clips = pd.DataFrame(
@@ -76,7 +81,7 @@ def _read(
             "probability": arrays["fold.scores"][:, column].astype(float),
         }
     )
-    return sweep_of(_work, _found, class_name), clips, sweep_on_test(_work, _found, class_name)
+    return mine, clips, sweep_on_test(_work, _found, class_name)
 
 
 def _panel(data: Class, who: str) -> None:

@@ -1,14 +1,18 @@
 """`afterwatch audit`: who did what, and whether a row is gone."""
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from afterwatch.__main__ import main
+from afterwatch.options import enter_start
+from flows.refit import RefitReport
 from infra.access import Actor
 from infra.errors import AccessError
 from lake.thresholds import ThresholdChoice, say_threshold
+from tasks.plan import Selection
 from workspace.opened import Workspace
 
 
@@ -70,3 +74,27 @@ def test_where_nothing_was_done_it_says_so(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "afterwatch.toml").write_text("", encoding="utf-8")
     assert "Nothing has been done" in run(capsys, "--site", str(tmp_path))[1]
     assert run(capsys, "--site", str(tmp_path), "--verify")[0] == 0
+
+
+def test_what_somebody_starts_by_hand_is_entered_and_what_a_page_started_is_not_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "afterwatch.toml").write_text("", encoding="utf-8")
+    (tmp_path / "footage").mkdir()
+    monkeypatch.setattr("flows.refit.run_refit", lambda *_, **__: RefitReport("r", ()))
+    for verb in ("run", "backfill", "retry", "refit"):
+        with pytest.raises(SystemExit) as left:
+            main([verb, "--site", str(tmp_path), "--json"])
+        assert left.value.code in (0, None)
+    capsys.readouterr()
+    rows = json.loads(run(capsys, "--site", str(tmp_path), "--json")[1])["rows"]
+    found = [(row["action"], row["on"], row["via"]) for row in rows]
+    assert found == [("start runs", [verb], "command line") for verb in ("run", "backfill", "retry", "refit")]
+    for actor, entered in (
+        (Actor("egon", "engineer", "job", True), 4),
+        (Actor("egon", "engineer", "dashboard", True), 5),
+    ):
+        enter_start(Workspace(tmp_path, actor), "run", Selection("spring", "gate", date(2026, 3, 2)))
+        rows = json.loads(run(capsys, "--site", str(tmp_path), "--json")[1])["rows"]
+        assert len(rows) == entered
+    assert [rows[-1][name] for name in ("who", "campaign", "camera", "day")] == ["egon", "spring", "gate", "2026-03-02"]

@@ -335,6 +335,17 @@ def test_one_begins_at_the_threshold_in_use(kept: Workspace) -> None:
     assert "it counts for all days of fight" in words(app)
 
 
+@pytest.mark.parametrize("lacking", ["fold.truth", "fold.scores"])
+def test_one_without_scores_says_so_and_the_rest_of_the_page_is_there(kept: Workspace, lacking: str) -> None:
+    registry = Registry(kept.site.models_folder)
+    card, arrays = registry.load("classifier", FIGHTS, OLD)
+    left = {name: value for name, value in arrays.items() if name != lacking}
+    registry.save("classifier", "bare", "v1", card, left, author="ada")
+    told = words(page(kind="classifier", name="bare", version="v1")).replace("\\", "")
+    assert "There is no sweep: the scores of classifier bare v1 are damaged" in told and "fit it again" in told
+    assert "clip-" not in told and "handcrafted/motion" in told
+
+
 def test_the_threshold_of_a_candidate_is_in_use_nowhere(kept: Workspace) -> None:
     app = move(page(name=FIGHTS, version=NEW), 0.9)
     text = words(app).replace("\\", "")

@@ -24,6 +24,7 @@ DEPLOY = ROOT / "infra" / "deploy"
 COMPOSE = (DEPLOY / "compose" / "compose.yaml", DEPLOY / "compose" / "compose.gpu.yaml")
 MANIFESTS = sorted(path for path in (DEPLOY / "kubernetes").glob("*.yaml") if path.name != "kustomization.yaml")
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+TIMERS = sorted((DEPLOY / "systemd").glob("*.timer"))
 KUBERNETES = "1.33"
 DASK = "kubernetes.dask.org/v1"
 OWN_IMAGE = f"afterwatch:{version('afterwatch')}"
@@ -214,14 +215,38 @@ def test_systemd_takes_the_units(unit: Path, tmp_path: Path) -> None:
     assert "NoNewPrivilege" in analyze("verify", "--man=no").stderr, "the validator tells what is wrong"
 
 
+@pytest.mark.parametrize("timer", TIMERS, ids=lambda path: path.stem)
+def test_systemd_takes_the_timers_and_what_they_start(timer: Path, tmp_path: Path) -> None:
+    service = timer.with_suffix(".service")
+    assert service in UNITS and "Type=oneshot" in service.read_text(encoding="utf-8")
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not on this machine")
+    text = timer.read_text(encoding="utf-8")
+    copy = tmp_path / timer.name
+    started = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", service.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (tmp_path / service.name).write_text(started, encoding="utf-8")
+
+    def verified(content: str) -> str:
+        copy.write_text(content, encoding="utf-8")
+        command = ["systemd-analyze", "verify", "--man=no", str(copy)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stderr
+
+    assert timer.name not in verified(text) and timer.stem not in verified(text)
+    assert "parse calendar" in verified(re.sub(r"OnCalendar=.+", "OnCalendar=sometimes", text)), (
+        "it tells what is wrong"
+    )
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
 def test_units_call_verbs_that_there_are(unit: Path) -> None:
     (command,) = re.findall(r"^ExecStart=\S+/afterwatch (.+)$", unit.read_text(encoding="utf-8"), re.MULTILINE)
-    verb, *options = command.split()
-    known = typer.main.get_command(app)
-    assert isinstance(known, typer.core.TyperGroup)
-    flags = {flag for parameter in known.commands[verb].params for flag in parameter.opts}
-    assert {option for option in options if option.startswith("--")} <= flags
+    words, known = command.split(), typer.main.get_command(app)
+    while isinstance(known, typer.core.TyperGroup):
+        known = known.commands[words.pop(0)]
+    options = {option for option in words if option.startswith("--")}
+    assert options
+    flags = {flag for parameter in known.params for flag in parameter.opts}
+    assert options <= flags
 
 
 def test_the_image_holds_every_room() -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from afterwatch.workspace_files import make_workspace
 from infra.lock import backfill_lock, night_lock
 from lake.ledger import RunRow
-from tasks.nights_due import missed_night, missed_now
-from tasks.report import BACKFILL, new_report
+from tasks.nights_due import begun, missed_night, missed_now
+from tasks.plan import Selection
+from tasks.report import BACKFILL, FAILED_ONLY, close_night, new_report
 from tasks.schedule_file import ScheduleFile, expect_nights, read_schedule, schedule_lock, write_schedule
 from workspace.opened import Workspace
 
@@ -135,6 +136,34 @@ def test_a_night_at_work_is_not_missed_and_a_backfill_is_no_night(site: Workspac
     assert found is not None and found.began_at is None, "a backfill closes as a night does"
     run(site, "night", "night", DUE + HOUR, json.dumps(new_report().as_json()))
     assert missed_now(site, DUE + 9 * HOUR) is None
+
+
+def test_a_run_by_hand_of_a_part_is_no_night(site: Workspace) -> None:
+    told = new_report().as_json()
+    for number, part in enumerate(("camera hall-east", "campaign spring, day 2026-11-21", FAILED_ONLY)):
+        run(site, f"part-{number}", "night", DUE + HOUR, json.dumps({**told, "limited_to": part}))
+    found = missed_now(site, DUE + 9 * HOUR)
+    assert found is not None and found.began_at is None
+    older = {name: value for name, value in told.items() if name != "limited_to"}
+    run(site, "older", "night", DUE + HOUR, json.dumps(older))
+    assert missed_now(site, DUE + 9 * HOUR) is None, "reports of older nights do not say what they were limited to"
+
+
+@pytest.mark.parametrize(
+    ("selection", "limited_to"),
+    [
+        (Selection(), ""),
+        (Selection(camera="hall-east"), "camera hall-east"),
+        (Selection("spring", day=date(2026, 3, 2)), "campaign spring, day 2026-03-02"),
+    ],
+)
+def test_a_run_says_what_it_was_limited_to(site: Workspace, selection: Selection, limited_to: str) -> None:
+    report = new_report()
+    close_night(site, report, selection, (), ())
+    (row,) = site.ledger.rows("runs").to_pylist()
+    assert json.loads(row["message"])["limited_to"] == limited_to
+    missed = missed_night(report.started_at, report.started_at + HOUR, LONG_AGO, *begun(site))
+    assert (missed is None) == (not limited_to)
 
 
 def test_steps_without_a_report_and_refits_are_no_night(site: Workspace) -> None:

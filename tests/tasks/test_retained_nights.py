@@ -24,8 +24,13 @@ def emptied(processed: Processed, tmp_path_factory: pytest.TempPathFactory) -> W
     root = tmp_path_factory.mktemp("emptied") / "site"
     shutil.copytree(processed.root, root, symlinks=True)
     site = found_earlier(Workspace(root), MONDAY, 10)
+    (root / ".afterwatch" / "compare" / "hasan.hall" / "a-b" / "lake").mkdir(parents=True)
     done = retain(site, 35, results_days=40, published_days=40)
     assert done.status == "complete" and done.deleted
+    left = {item.what: item.reason for item in done.kept}
+    assert "frame indexes of these recordings" in left["lake/indexes"], "told plainly, and not deleted"
+    assert "1 comparisons" in left[".afterwatch/compare"]
+    assert "heads that hold vectors of these recordings" in left[f"models/novelty/{EAST}"]
     return Workspace(root)
 
 
@@ -42,6 +47,9 @@ def test_only_monday_went_but_for_the_stills_that_cameras_are_held_against(empti
     left = {name for name in files_below(Path(emptied.store.location)) if folder in name}
     assert left == needed_stills(emptied)
     assert {name.split("/")[0] for name in left} == {"stills"}
+    decisions = files_below(Path(emptied.store.location) / "decisions")
+    days = {Path(name).name[:10] for name in decisions}
+    assert days == {TUESDAY.isoformat()}, "what decided Monday's steps went with what they made"
     assert not [name for name in files_below(emptied.site.published_folder) if MONDAY.isoformat() in name]
     assert files_below(emptied.site.published_folder)
 

@@ -233,3 +233,19 @@ def test_no_encoder_is_entered_before_the_card_that_says_what_it_has_seen(
     assert (name, version) == ("x3d_xs.one", tuned.version)
     spec = spec_of(workspace, tuned.encoder)
     assert (tuned.card["space"], f"sha256:{tuned.card['weights']}") == (spec.space, spec.weights)
+
+
+def test_another_of_the_name_lies_beside_the_older_one_which_heads_go_on_finding(
+    workspace: Workspace, levels: ClipSet, shown: Shown
+) -> None:
+    first = tune(workspace, "one", levels)
+    spec, file = spec_of(workspace, first.encoder), read_weights(workspace.site.weights_folder)[first.encoder]
+    second = tune(workspace, "one", levels)
+    assert (first.encoder, second.encoder) == ("pytorchvideo/x3d_xs/one", f"pytorchvideo/x3d_xs/one-{second.version}")
+    assert spec_of(workspace, first.encoder) == spec and file.path.is_file()
+    assert spec_of(workspace, second.encoder).space == second.card["space"] != spec.space
+    assert second.card["encoder"] == second.encoder
+    versions = [found for found in workspace.registry.versions() if found[0] == KIND]
+    assert versions == sorted((KIND, "x3d_xs.one", one.version) for one in (first, second))
+    shown.calls.pop()
+    assert tune(workspace, "one", levels).encoder == second.encoder, "the same training again is the same encoder"

@@ -359,7 +359,21 @@ def test_superseded_events_that_were_deleted_are_told_and_left_out(site: Workspa
     site.store.delete(path)
     compared = counted_events(site, sides(site), CAMPAIGN)
     assert compared.days == ()
-    assert "deleted" in compared.remarks[0] and EAST in compared.remarks[0]
+    assert EAST in compared.remarks[0] and "retention did not delete them" in compared.remarks[0]
+    entry = {
+        "where": "lake",
+        "path": path,
+        "policy": "results",
+        "days": 90,
+        "reason": "old",
+        "bytes": 1,
+        "sha256": "0" * 64,
+    }
+    gone = {**entry, "run": "r", "state": "gone"}
+    site.ledger.say("deletions", [Statement(f"lake/{path}", "keeper", gone, CAMPAIGN, EAST, DAY)])
+    told = counted_events(site, sides(site), CAMPAIGN)
+    with pytest.raises(ConfigurationError, match=r"no camera-day .* retention deleted the events .*retention report"):
+        make_report(site, Identity("counted", "novelty", FIRST, SECOND, CAMPAIGN), told)
 
 
 def test_names_that_stand_for_nothing_are_refused_with_what_would_be_right(site: Workspace) -> None:
@@ -367,7 +381,7 @@ def test_names_that_stand_for_nothing_are_refused_with_what_would_be_right(site:
     counted(site, SECOND, [(0, 10)])
     for version in ("a1", "a2", "b1"):
         site.registry.save("classifier", "fights", version, {"made_at": version}, {}, author="ann")
-    site.registry.save("autoencoder", "scenes", "v1", {}, {}, author="ann")
+    site.registry.save("projection", "scenes", "v1", {}, {}, author="ann")
     for current, candidate, words in (
         ("novelty@x", "novelty@now", 'unknown run "x"'),
         ("novelty@", "novelty@now", "unknown run"),

@@ -9,9 +9,12 @@ import pytest
 from afterwatch.workspace_files import make_workspace
 from infra.errors import ConfigurationError, LakeError, UnknownNameError
 from infra.weights import read_weights
+from lake.ledger import Statement
 from lake.promotions import Review, in_service
 from tests.workspace.signed import signed
 from workspace.classifiers import EVERY_CAMERA
+from workspace.flip_files import report_hash, report_ids
+from workspace.flip_signing import TABLE, signature_of, signed_report
 from workspace.lineage import lineage_of
 from workspace.opened import Workspace
 from workspace.serving import (
@@ -183,17 +186,18 @@ def hall(site: Workspace) -> tuple[Workspace, list[str]]:
     return site, versions
 
 
-def test_an_autoencoder_is_promoted_with_a_reason_and_rolled_back(hall: tuple[Workspace, list[str]]) -> None:
+def test_an_autoencoder_is_promoted_with_a_signed_report_and_rolled_back(hall: tuple[Workspace, list[str]]) -> None:
     site, (first, second) = hall
 
     def model() -> NamedModel:
         return model_named(site, "hasan.hall")
 
     put_into_service(site, model(), first, "ada")
-    with pytest.raises(ConfigurationError, match="nothing is embedded with an autoencoder before it serves") as refused:
+    with pytest.raises(ConfigurationError, match="nobody has signed a flip report") as refused:
         put_into_service(site, model(), second, "ada")
-    assert "afterwatch models rollback hasan.hall" in str(refused.value)
-    put_into_service(site, model(), second, "ada", unreviewed="measured by its refit")
+    assert f"models compare hasan.hall/{first} hasan.hall/{second} --kind autoencoder" in str(refused.value)
+    report = signed(site, "hasan.hall", first, second, kind="autoencoder").report_id
+    assert put_into_service(site, model(), second, "ada").report == report
     assert versions_in_service(site, "autoencoder") == {"hasan.hall": second}
     with pytest.raises(ConfigurationError, match="is not retired") as refused:
         take_out_of_service(site, model(), "ada")
@@ -202,6 +206,18 @@ def test_an_autoencoder_is_promoted_with_a_reason_and_rolled_back(hall: tuple[Wo
     assert roll_back(site, model(), "ada") == first
     assert read_weights(site.site.weights_folder)["autoencoder/hasan/hall"].sha256.startswith(first)
     assert [word.action for word in model().words] == ["promoted", "promoted", "rolled back"]
+
+
+def test_a_report_on_no_camera_day_cannot_be_signed_and_one_that_was_counts_no_more(site: Workspace) -> None:
+    with pytest.raises(ConfigurationError, match="on no camera-day") as refused:
+        signed(site, FIGHTS, "a", "b", days=0)
+    assert f"models compare {FIGHTS}/a {FIGHTS}/b" in str(refused.value)
+    (report_id,) = report_ids(site)
+    told = {"kind": "classifier", "name": FIGHTS, "current": "a", "candidate": "b", "campaign": "demo"}
+    site.ledger.say(TABLE, [Statement(report_id, "grace", {**told, "sha256": report_hash(site, report_id)})])
+    assert signature_of(site, report_id) is None
+    assert signed_report(site, "classifier", FIGHTS, "a", "b") is None
+    assert signed(site, FIGHTS, "a", "b") == signed_report(site, "classifier", FIGHTS, "a", "b")
 
 
 def test_an_autoencoder_whose_weights_are_gone_is_not_said_to_serve(hall: tuple[Workspace, list[str]]) -> None:

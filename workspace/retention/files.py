@@ -3,17 +3,24 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from infra.errors import ConfigurationError
+from infra.errors import ConfigurationError, LakeError
 from lake.catalogue import DATA_TABLES
 from lake.keys import Place
+from workspace.flip_files import COMPARISONS
+from workspace.indexes import index_path
 from workspace.opened import Workspace
 from workspace.retention.deleted import FOOTAGE, LAKE, SITE, Where
 
 CHUNK_BYTES = 1 << 20
+NOVELTY = "novelty"
+"""Kind of the heads that nights fit, one for each camera's day."""
+DECISIONS = "decisions"
+"""Folder of the lake with what decided the steps of each camera's days, as `DAY-HASH.json`."""
 REMEDY = "set retention.allow_outside = true if nobody else needs it"
 
 
@@ -160,10 +167,14 @@ def delete(workspace: Workspace, where: Where, path: str) -> None:
 
 
 def outputs_of(workspace: Workspace, place: Place) -> Iterator[str]:
-    """Every file that the lake holds of a camera's day, as paths relative to the lake."""
+    """Every file that the lake holds of a camera's day, what decided its steps among them, as paths relative to the lake."""
     for table in DATA_TABLES:
         for folder in _spaces(workspace) if table == "embeddings" else [table]:
             yield from workspace.store.names(f"{folder}/{place.folder}")
+    of_camera = f"{DECISIONS}/{place.folder.rsplit('/', 1)[0]}"
+    for path in workspace.store.names(of_camera):
+        if path.startswith(f"{of_camera}/{place.day.isoformat()}-"):
+            yield path
 
 
 def is_output(path: str) -> bool:
@@ -183,3 +194,40 @@ def _spaces(workspace: Workspace) -> list[str]:
     except FileNotFoundError:
         return []
     return sorted(f"embeddings/{name}" for name in names if name.startswith("space="))
+
+
+def left_of(workspace: Workspace, contents: Collection[str]) -> list[Kept]:
+    """What holds something of recordings and is not deleted with their results, in a line for each kind.
+
+    Args:
+        workspace: the site.
+        contents: of the recordings.
+    """
+    indexes = sum(workspace.store.exists(index_path(content)) for content in contents)
+    heads: Counter[str] = Counter()
+    for kind, name, version in workspace.registry.versions():
+        if kind == NOVELTY:
+            heads[name] += _was_fitted_on(workspace, name, version, contents)
+    told = [(f"{LAKE}/indexes", f"{indexes} frame indexes of these recordings: times of pictures, and no pictures")]
+    told += [
+        (f"models/{NOVELTY}/{name}", f"{count} heads that hold vectors of these recordings, as what is usual there")
+        for name, count in sorted(heads.items())
+    ]
+    unfinished = sum(1 for _ in (workspace.site.state_folder / COMPARISONS).glob("*/*/lake"))
+    told.append(
+        (
+            f".afterwatch/{COMPARISONS}",
+            f"{unfinished} comparisons of autoencoders that were broken off, with what they embedded",
+        )
+    )
+    remedy = "no policy deletes them; where they must go too, delete them by hand"
+    return [Kept("results", what, f"{words}; {remedy}") for what, words in told if not words.startswith("0 ")]
+
+
+def _was_fitted_on(workspace: Workspace, camera: str, version: str, contents: Collection[str]) -> bool:
+    """Whether recordings are in the reference of a novelty head; one whose card is damaged may have been."""
+    try:
+        recordings = workspace.registry.card(NOVELTY, camera, version).get("recordings") or ()
+        return any(row["recording_id"] in contents for row in recordings)
+    except (LakeError, TypeError, KeyError):
+        return True

@@ -49,7 +49,7 @@ class Hold:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise ConfigurationError(
-                f'a hold has a name of letters, digits, blanks, dots, "_" and "-", got "{self.name}"; call it as its case is called'
+                f'a hold has a name of letters, digits, blanks, dots, "_" and "-", 64 at most, got "{self.name}"; call it as its case is called'
             )
         if not self.reason.strip() or not self.author.strip():
             raise ConfigurationError("a hold has a reason and an author; say both")

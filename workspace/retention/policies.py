@@ -23,6 +23,7 @@ from workspace.retention.files import (
     check_outside,
     is_output,
     is_there,
+    left_of,
     outputs_of,
     size_of,
     why_kept,
@@ -259,6 +260,8 @@ class _Planner:
             files = tuple(file for file in found if file is not None)
             if files:
                 groups.append(Group("results", place, files, tuple(sorted(contents))))
+        closed = {content for group in groups for content in group.closes}
+        self._kept += left_of(self._workspace, closed) if closed else []
         return groups
 
     def _footage(self, days: int) -> list[Group]:
