@@ -174,7 +174,9 @@ def _outline(name: str, box: str | None, polygon: str | None) -> tuple[tuple[flo
     from infra.table import NAME
 
     if name == "frame" or not NAME.fullmatch(name):
-        raise ConfigurationError(f'"{name}" cannot name a region: "frame" is the whole picture; use letters and digits')
+        raise ConfigurationError(
+            f'"{name}" cannot name a region: "frame" is the whole picture; use letters and digits, 64 at most'
+        )
     try:
         if box is not None:
             x, y, width, height = (float(part) for part in box.split(","))

@@ -15,6 +15,7 @@ from afterwatch.options import (
     JsonOption,
     SiteOption,
     duration,
+    enter_start,
     print_json,
     print_table,
     progress_bars,
@@ -91,9 +92,10 @@ def run(
     from workspace.opened import Workspace
 
     workspace = Workspace(site)
-    deadline = until_moment(workspace, until)
+    selection, deadline = select(workspace, campaign, camera, day), until_moment(workspace, until)
+    enter_start(workspace, "run", selection)
     with progress_bars(quiet=as_json) as progress:
-        report = process(workspace, select(workspace, campaign, camera, day), until=deadline, progress=progress)
+        report = process(workspace, selection, until=deadline, progress=progress)
     _finish(report, as_json)
 
 
@@ -112,22 +114,22 @@ def backfill(
     from workspace.opened import Workspace
 
     workspace = Workspace(site)
-    deadline = until_moment(workspace, until)
+    selection, deadline = select(workspace, campaign, camera, day), until_moment(workspace, until)
+    enter_start(workspace, "backfill", selection)
     with progress_bars(quiet=as_json) as progress:
-        report = process(
-            workspace, select(workspace, campaign, camera, day), until=deadline, known_only=True, progress=progress
-        )
+        report = process(workspace, selection, until=deadline, known_only=True, progress=progress)
     _finish(report, as_json)
 
 
 def retry(site: SiteOption = Path("."), as_json: JsonOption = False) -> None:
     """Take up what failed, and only that: quarantined files and the days of failed steps."""
+    from tasks.plan import Selection
     from workspace.opened import Workspace
 
+    workspace = Workspace(site)
+    enter_start(workspace, "retry")
     with progress_bars(quiet=as_json) as progress:
-        from tasks.plan import Selection
-
-        report = process(Workspace(site), Selection(), retry=True, progress=progress)
+        report = process(workspace, Selection(), retry=True, progress=progress)
     _finish(report, as_json)
 
 
@@ -151,7 +153,7 @@ def process(
     from infra.environment import prepare_orchestrator
     from infra.lock import backfill_lock, night_lock
     from tasks.forecast import forecast, idle_night
-    from tasks.report import BACKFILL, NIGHT, new_report
+    from tasks.report import BACKFILL, FAILED_ONLY, NIGHT, new_report
 
     folder = workspace.site.state_folder
     with backfill_lock(folder) if known_only else night_lock(folder, asking=partial(typer.echo, err=True)):
@@ -159,6 +161,7 @@ def process(
         found = forecast(workspace, selection, workers, retry=retry, known_only=known_only)
         if found.is_empty:
             told = new_report(BACKFILL if known_only else NIGHT)
+            told.limited_to = FAILED_ONLY if retry else ""
             return idle_night(workspace, found, selection, told, notify=not known_only)
     prepare_orchestrator(workspace.site)
     # One server for the flow and its workers: without its address each of them would start one of its own.
@@ -195,7 +198,8 @@ def print_report(told: dict[str, Any]) -> None:
         "; nothing was to be done: nothing decoded, nothing inferred" if idle and told["status"] == "complete" else ""
     )
     kind = told.get("kind", "night")  # reports of older nights do not say
-    typer.echo(f"{kind} {told['run']}: {told['status']}, {duration(told['seconds'])}{rest}")
+    of = f" of {told['limited_to']}" if told.get("limited_to") else ""
+    typer.echo(f"{kind} {told['run']}{of}: {told['status']}, {duration(told['seconds'])}{rest}")
     rows = [(step["step"], step["done"], step["skipped"], step["failed"], step["seconds"]) for step in told["steps"]]
     print_table(("step", "done", "skipped", "failed", "seconds of work"), rows)
     _print_coverage(told["coverage"])

@@ -1,7 +1,7 @@
 """The verb `verify`: what the night made, derived again from the recordings."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,11 +17,20 @@ from afterwatch.options import (
 )
 from infra.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from workspace.opened import Workspace
+
 DayArgument = Annotated[
     str | None, typer.Argument(metavar="DAY", help="Only this day, as 2026-03-02.", show_default="all")
 ]
 
 NOTHING = "nothing was compared: what is selected was not processed yet, or nothing tells of it any more; run the night"
+
+ASIDE_WORDS = (
+    "the next night finds out again what they said of recordings that are still in the footage folder, and decodes nothing for it; what "
+    "they said of others, and how earlier nights went, counts again when the files are put back whole. Run no retention until then: it "
+    "would take for superseded what they named"
+)
 
 
 def verify(
@@ -37,6 +46,10 @@ def verify(
     render: Annotated[
         bool, typer.Option("--render", help="Write the published files again, elsewhere, and compare their bytes.")
     ] = False,
+    set_aside: Annotated[
+        bool,
+        typer.Option("--set-aside", help="Only move damaged files of the ledgers runs and recordings out of the way."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Derive what was made of days from their recordings again, and name all that differs."""
@@ -49,6 +62,9 @@ def verify(
     if render and not summaries:
         raise ConfigurationError("--render is of the published summaries; leave --no-summaries out")
     workspace = Workspace(site)
+    if set_aside:
+        _set_aside(workspace, as_json=as_json)
+        return
     selection = select(workspace, campaign, camera, day or day_option)
     threads = decode_threads(workspace.settings.cluster, workspace.settings.compute.decode_threads)
     with progress_bars(quiet=as_json) as progress:
@@ -75,3 +91,17 @@ def verify(
             typer.echo(NOTHING if result.nothing else "all is as it was made")
     if result.differences or result.nothing:
         raise typer.Exit(1)
+
+
+def _set_aside(workspace: "Workspace", *, as_json: bool) -> None:
+    """Move damaged ledgers out of the way of the next night, and say what that costs."""
+    from infra.lock import night_lock
+
+    with night_lock(workspace.site.state_folder):
+        moved = workspace.ledger.set_aside()
+    if as_json:
+        print_json({"moved": moved})
+        return
+    for path, target in moved.items():
+        typer.echo(f"{workspace.store.url(path)} is damaged: moved to {workspace.store.url(target)}")
+    typer.echo(ASIDE_WORDS if moved else "no file of the ledgers runs and recordings is damaged")

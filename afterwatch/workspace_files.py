@@ -72,13 +72,24 @@ def link_footage(root: Path, footage: Path, campaign: str) -> None:
     Raises:
         ConfigurationError: there is no such folder, or the campaign's name is taken or unusable.
     """
-    if not footage.is_dir():
-        raise ConfigurationError(f"there is no folder {footage}; --footage takes one with <camera>/<start>.mp4 in it")
-    if not NAME.fullmatch(campaign):
-        raise ConfigurationError(f'"{campaign}" cannot name a campaign: use letters, digits, space, ".", "_" and "-"')
+    check_link(footage, campaign)
     link = root / "footage" / campaign
     if link.is_symlink() and link.resolve() == footage.resolve():
         return
     if link.exists() or link.is_symlink():
         raise ConfigurationError(f"{link} is there already and is not {footage}; choose another --campaign or folder")
     os.symlink(footage.resolve(), link, target_is_directory=True)
+
+
+def check_link(footage: Path, campaign: str) -> None:
+    """See that a folder can be linked in, before anything is made.
+
+    Raises:
+        ConfigurationError: there is no such folder, or the campaign's name is unusable.
+    """
+    if not footage.is_dir():
+        raise ConfigurationError(f"there is no folder {footage}; --footage takes one with <camera>/<start>.mp4 in it")
+    if not NAME.fullmatch(campaign):
+        raise ConfigurationError(
+            f'"{campaign}" cannot name a campaign: use letters, digits, space, ".", "_" and "-", 64 at most'
+        )

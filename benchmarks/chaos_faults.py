@@ -1,6 +1,5 @@
 """The other faults of a night: a full disk, a lake that cannot be written, a clock that jumps, too little memory."""
 
-import resource
 import shutil
 import subprocess
 import time
@@ -139,11 +138,6 @@ def out_of_memory(root: Path, footage: Path, expected: Content) -> Fault:
         return _completed("out of memory", root, said, named, expected, house.environment)
 
 
-def limit_memory(size: int) -> Callable[[], None]:
-    """What a process calls for itself before it begins: it may use so many bytes of addresses and no more."""
-    return partial(resource.setrlimit, resource.RLIMIT_AS, (size, size))
-
-
 def _night(root: Path, told: dict[str, str], words: str) -> tuple[str, bool]:
     """A night under the fault: what it said, and whether the cause was named."""
     log = root.with_suffix(".log")
@@ -151,7 +145,7 @@ def _night(root: Path, told: dict[str, str], words: str) -> tuple[str, bool]:
     code = night.wait(timeout=LONGEST_S)
     text, report = log.read_text(encoding="utf-8", errors="replace"), last_words(log)
     lines = [report.get("status", ""), *report.get("attention", []), *text.splitlines()]
-    named = next((line.strip() for line in lines if words in line), "")
+    named = next((line.strip() for line in lines if words in line), "").replace(f"{root}/", "")
     # Prefect prints where an error came from; a night that ends on purpose says so in a line of its own.
     crashed = not report and "\nafterwatch: " not in text
     told_words = f"{report.get('status', 'no report')}, exit code {code}: {named[:200] or 'the cause is not named'}"

@@ -1,13 +1,14 @@
 """What a workspace says in the end, row for row, and where two of them differ.
 
-Left out is only what must differ between two sites of the same footage: names of runs, clock times of the work, and how much
-of it a run found done already.
+Left out is only what must differ between two sites of the same footage: names of runs, clock times of the work, how much of it a
+run found done already, who started it how often (the audit), and detectors that no result goes by: a night that is hurt may have
+fitted one to the half of a day that it had.
 """
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from workspace.opened import Workspace
 OF_THE_RUN = ("run_id", "started_at", "finished_at", "rows", "seconds", "decoded_s", "message")
 OF_THE_CLOCK = ("seen_at", "mtime_ns", "said_at")
 WRITTEN = ("published", "digests", "models")
+NOVELTY, FIT, AUDIT = "novelty", "fit", "audit"
 CARD = "card.json"
 OF_A_CARD = ("made_at", "author", "code")
 DONE = "done"
@@ -34,10 +36,11 @@ def content_of(root: Path) -> Content:
     found = {name: Counter(map(_line, select(connection, f"SELECT * FROM {name}").to_pylist())) for name in DATA_TABLES}
     found["recordings"] = Counter(_line(_less(row, OF_THE_CLOCK)) for row in recordings_now(workspace.ledger))
     found["runs"] = Counter(_line(row) for row in _steps(workspace))
-    for name in STATEMENTS:
+    for name in (name for name in STATEMENTS if name != AUDIT):
         found[name] = Counter(_line(_less(row, OF_THE_CLOCK)) for row in statements_now(workspace.ledger, name))
+    fits = {row["key"] for row in _newest_steps(workspace) if row["step"] == FIT}
     for name in WRITTEN:
-        found[name] = Counter(_files(root / name))
+        found[name] = Counter(_files(root / name, fits))
     return found
 
 
@@ -59,8 +62,6 @@ def row_count(content: Content) -> int:
 
 def _steps(workspace: Workspace) -> list[dict[str, Any]]:
     """The newest word on every step of every camera's day; whether a run made it or found it there is of the run."""
-    rows = [row for row in workspace.ledger.rows("runs").to_pylist() if row["campaign"]]
-    latest = newest(rows, ("step", "campaign", "camera", "day", "scope"), "finished_at")
     return [
         {
             **_less(row, OF_THE_RUN),
@@ -68,8 +69,13 @@ def _steps(workspace: Workspace) -> list[dict[str, Any]]:
             "inputs": sorted(row["inputs"]),
             "outputs": sorted(row["outputs"]),
         }
-        for row in latest
+        for row in _newest_steps(workspace)
     ]
+
+
+def _newest_steps(workspace: Workspace) -> list[dict[str, Any]]:
+    rows = [row for row in workspace.ledger.rows("runs").to_pylist() if row["campaign"]]
+    return newest(rows, ("step", "campaign", "camera", "day", "scope"), "finished_at")
 
 
 def _less(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -84,8 +90,14 @@ def _told(value: Any) -> str:
     return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)
 
 
-def _files(folder: Path) -> list[str]:
-    return [f"{path.relative_to(folder)} {_hash(path)}" for path in sorted(folder.rglob("*")) if path.is_file()]
+def _files(folder: Path, fits: Collection[str]) -> list[str]:
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and _counts(path.relative_to(folder), fits)]
+    return [f"{path.relative_to(folder)} {_hash(path)}" for path in paths]
+
+
+def _counts(path: Path, fits: Collection[str]) -> bool:
+    """Whether a file is one that results go by: of detectors, those that the newest fits name."""
+    return path.parts[0] != NOVELTY or path.parent.name in fits
 
 
 def _hash(path: Path) -> str:

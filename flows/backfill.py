@@ -17,11 +17,11 @@ from flows.machine import worker_count
 from flows.runners import BACKFILL
 from flows.watch import Progress, current_watch, silent
 from flows.work import Work, deadline, finish, run_here, take_up
-from infra.lock import backfill_lock
+from infra.lock import NIGHT, AlreadyRunningError, backfill_lock
 from tasks.camera import rounds
 from tasks.forecast import forecast
 from tasks.inventory import known_inventory, report
-from tasks.limits import reason_to_stop
+from tasks.limits import GAVE_WAY, reason_to_stop
 from tasks.plan import DayPlan, Selection, plan_days, recordings_of
 from tasks.report import BACKFILL as BACKFILL_KIND
 from tasks.report import NightReport, new_report
@@ -43,11 +43,16 @@ def backfill(
         campaign, camera, day: narrow the run.
         until: time of day, or moment, after which no new shard starts.
     """
-    workspace = Workspace(site)
-    with backfill_lock(workspace.site.state_folder):
-        told = new_report(BACKFILL_KIND)
-        work = Work(workspace, deadline(workspace, until), current_watch(), told, priority=BACKFILL)
-        return _run(work, Selection(campaign, camera, day))
+    workspace, selection = Workspace(site), Selection(campaign, camera, day)
+    work = Work(workspace, deadline(workspace, until), current_watch(), new_report(BACKFILL_KIND), priority=BACKFILL)
+    try:
+        with backfill_lock(workspace.site.state_folder):
+            return _run(work, selection)
+    except AlreadyRunningError as error:
+        if error.what != NIGHT:
+            raise
+        work.stopped = GAVE_WAY  # it began while this was about to
+        return _run(work, selection)
 
 
 def _run(work: Work, selection: Selection) -> State[Any]:
@@ -58,7 +63,8 @@ def _run(work: Work, selection: Selection) -> State[Any]:
     chosen = [mine for mine in days if selection.takes(mine.place)]
     width = worker_count(workspace.settings.cluster)
     due = {found.place for found in forecast(workspace, selection, width, known_only=True).days}
-    take_up(work, [day for day in chosen if day.place not in due], days)
+    if not work.stopped:
+        take_up(work, [day for day in chosen if day.place not in due], days)
     _in_rounds(work, [day for day in chosen if day.place in due], days, width)
     finish(work, chosen)
     work.report.ingested = {"done": 0, "skipped": len(rows), "failed": 0, "seconds": 0.0}
@@ -92,7 +98,7 @@ def run_backfill(
     """Run a backfill in this process, on the runner that the settings ask for.
 
     Raises:
-        AlreadyRunningError: a night or a backfill is running, or a night waits to begin.
+        AlreadyRunningError: a backfill is running.
         NightError: the flow ended without a report; the message is its reason.
     """
     return run_here(backfill, workspace, selection, until, progress)

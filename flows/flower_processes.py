@@ -4,7 +4,6 @@ What they keep lies under `.afterwatch/flower/`, for nobody else to read. They c
 question for newer versions are off. Run as a module, this is the child, which ends with its parent however that ends.
 """
 
-import ctypes
 import fcntl
 import os
 import resource
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from infra.errors import NightError
+from infra.with_parent import end_with, ended_with
 from models.federation.flower import ENVIRONMENT
 
 Program = Literal["superlink", "supernode"]
@@ -29,7 +29,6 @@ STOP_S = 8.0
 """Time that a process is given to say goodbye to the other side."""
 TAIL = 1500
 """Characters of a log that an error shows."""
-PR_SET_PDEATHSIG = 1
 SECRET_BYTES = 32
 MOST_CALL_BYTES = 32 * 2**20
 """Of one call of the protocol, in each direction: Flower sends tensors in pieces of 5 MiB."""
@@ -77,7 +76,7 @@ class FlowerProcess:
         except subprocess.TimeoutExpired:
             return
         raise FlowerProcessError(
-            f"Flower's {self.program} ended with exit code {code}; {self.log} says why:\n{self.said()[-TAIL:]}"
+            f"Flower's {self.program} ended with {ended_with(code)}; {self.log} says why:\n{self.said()[-TAIL:]}"
         )
 
 
@@ -183,13 +182,6 @@ def _sockets(process: int) -> set[str]:
     return found
 
 
-def _end_with(parent: int) -> None:
-    """Have the kernel end this process when its parent is gone, killed ones included."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it was gone before the kernel was told
-        sys.exit(1)
-
-
 def _limit_calls(of_flower: Any) -> None:
     """Let a module of Flower's take and make calls of that size; it has no option for it."""
     if not hasattr(of_flower, "GRPC_MAX_MESSAGE_LENGTH"):
@@ -198,7 +190,7 @@ def _limit_calls(of_flower: Any) -> None:
 
 
 def _run(program: str, parent: int, arguments: Sequence[str]) -> None:
-    _end_with(parent)
+    end_with(parent)
     os.umask(0o077)
     sys.argv = [f"flower-{program}", *arguments]
     if program == "superlink":

@@ -16,7 +16,7 @@ from tasks.history import failed_places
 from tasks.ingest import Examined, enter, examine
 from tasks.inventory import Inventory, Row, report, take_inventory
 from tasks.plan import Selection, plan_days, recordings_of
-from tasks.report import NightReport
+from tasks.report import FAILED_ONLY, NightReport
 from tasks.telling import tell
 from workspace.opened import Workspace
 
@@ -53,6 +53,7 @@ def _run(work: Work, campaign: str | None, camera: str | None, day: date | None,
     days = plan_days(work.workspace, recordings_of(work.workspace, rows))
     chosen = [mine for mine in days if selection.takes(mine.place)]
     if retry:
+        work.report.limited_to = FAILED_ONLY
         again = failed_places(work.workspace, examined)
         chosen = [mine for mine in chosen if mine.place in again]
     process(work, chosen, days)

@@ -19,6 +19,7 @@ from prefect.states import Completed, Failed
 from flows.watch import Progress, current_watch, silent, watching
 from infra.errors import NightError
 from infra.lock import refit_lock
+from tasks.receipts import reason_of
 from tasks.refit import refit_model, subjects_of
 from workspace.opened import Workspace
 from workspace.refitting import Refitted
@@ -96,5 +97,7 @@ def run_refit(
     finally:
         _REPORTS.reset(token)
     if not reports:
-        raise NightError(f"the refit stopped before its report: {state.message}")
+        reason = state.result(raise_on_failure=False)
+        why = reason_of(reason) if isinstance(reason, BaseException) else state.message
+        raise NightError(f"the refit stopped before its report: {why}")
     return reports[0]

@@ -68,7 +68,10 @@ def scheduled_backfill(site: str) -> State[Any]:
     with _alone(workspace.site.state_folder, BACKFILL) as busy:
         if busy is not None:
             return _skipped(busy)
-        report = run_backfill(workspace, Selection())
+        try:
+            report = run_backfill(workspace, Selection())
+        except AlreadyRunningError as error:  # it began by hand in the meantime
+            return _skipped(str(error))
     if report.status in ("complete", "partial"):
         return Completed(message=report.status)
     return Failed(message=f"the backfill is {report.status}: {'; '.join(report.attention[:5])}")

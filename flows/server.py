@@ -14,6 +14,7 @@ from pathlib import Path
 
 from infra.environment import SERVER_START_S
 from infra.errors import NightError
+from infra.with_parent import ended_with, with_parent
 
 API_URL = "PREFECT_API_URL"
 LOOK_S = 1.0
@@ -23,6 +24,8 @@ LOOK_S = 1.0
 @contextmanager
 def orchestrator(log: Path, *, on_end: Callable[[], None] | None = None) -> Iterator[str]:
     """The server's API address: the one that `PREFECT_API_URL` names, else that of a server started here.
+
+    A server started here ends with the block, and with the thread that entered it: were this process killed, nobody would need it.
 
     Args:
         log: where a server started here writes.
@@ -36,10 +39,10 @@ def orchestrator(log: Path, *, on_end: Callable[[], None] | None = None) -> Iter
         yield configured
         return
     port = _free_port()
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    prefect = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+        server = subprocess.Popen(with_parent(prefect), stdout=output, stderr=output, start_new_session=True)
         address = f"http://127.0.0.1:{port}/api"
         try:
             _wait_for(address, server, log)
@@ -81,7 +84,7 @@ def _watching(server: "subprocess.Popen[bytes]", on_end: Callable[[], None], log
         leaving.set()
     if ended.is_set():
         raise NightError(
-            f"the Prefect server ended with exit code {server.returncode}, and nothing is scheduled without it; {log} says why"
+            f"the Prefect server ended with {ended_with(server.returncode)}, and nothing is scheduled without it; {log} says why"
         )
 
 
@@ -95,7 +98,7 @@ def _wait_for(address: str, server: "subprocess.Popen[bytes]", log: Path) -> Non
     deadline = time.monotonic() + SERVER_START_S
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise NightError(f"the Prefect server ended with exit code {server.returncode}; {log} says why")
+            raise NightError(f"the Prefect server ended with {ended_with(server.returncode)}; {log} says why")
         try:
             with urllib.request.urlopen(f"{address}/health", timeout=2):
                 return

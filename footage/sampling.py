@@ -100,7 +100,9 @@ class Shard:
 
 def shards(index: FrameIndex, span_s: float) -> list[Shard]:
     """Cut a recording at key frames into slices of about `span_s` seconds that together hold every picture once."""
-    span_us = round(span_s * MICROSECONDS)
+    span_us = max(
+        1, round(span_s * MICROSECONDS)
+    )  # of no length, the first key frame would end the shard that it begins
     firsts = [0]
     for key in index.keys:
         if index.t_us[key] - index.t_us[firsts[-1]] >= span_us:

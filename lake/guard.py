@@ -16,7 +16,7 @@ from infra.access import Action, Actor
 from infra.errors import AccessError, UnknownNameError
 from lake import audit
 from lake.audit import NOTHING, About, AuditRow
-from lake.ledger import Ledger, RunRow, Statement
+from lake.ledger import ASIDE, Ledger, RunRow, Statement
 from lake.registry import Registry
 from lake.store import Store
 
@@ -119,6 +119,10 @@ class GuardedLedger(Ledger):
         actor = self._guard.ask(ACTIONS[table], About.of(statements), enter=table not in BY_THE_NIGHT)
         own = [replace(said, author=actor.name) for said in statements] if actor.signed_in else statements
         super().say(table, own)
+
+    def set_aside(self) -> dict[str, str]:
+        self._guard.ask("delete", About((ASIDE,)))
+        return super().set_aside()
 
     def append_recordings(self, rows: pa.Table, seen_at: datetime) -> str:
         self._guard.ask("write results", enter=False)

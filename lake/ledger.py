@@ -4,11 +4,12 @@ import json
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from infra.errors import LakeError, UnknownNameError
 from lake.schema import STATEMENTS, TABLES
@@ -20,6 +21,14 @@ COMPACT_ABOVE = 64
 MERGED = b"merged"
 READS = 20
 """Times that a ledger is listed again when files go while it is read; each time a whole merge has come between."""
+JUST_NOW = timedelta(minutes=1)
+"""What was said so short a while ago is said now; what is older was said elsewhere, and is only entered."""
+FOUND_AGAIN = ("runs", "recordings")
+"""Ledgers of what a night can find out again; what people said in the others, nobody can."""
+ASIDE = "damaged"
+"""Folder of the lake for files that were set aside."""
+SEALED = ("audit",)
+"""Statements whose moment stands in their hash."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +85,32 @@ class Ledger:
             self._append("runs", rows_of("runs", columns), max(row.finished_at for row in rows))
 
     def say(self, table: str, statements: Sequence[Statement]) -> None:
-        """Append statements to `table`, all at once."""
+        """Append statements to `table`, all at once.
+
+        What is said now counts, though the clock may have been ahead when another word was said and be right by now: it is dated
+        after all that the table holds.
+        """
         if table not in STATEMENTS:
             raise UnknownNameError("table of statements", table, STATEMENTS)
         if statements:
+            statements = statements if table in SEALED else self._dated(table, statements)
             names = [name for name in TABLES[table].schema.names if name != "value"]
             columns: dict[str, Any] = {name: [getattr(said, name) for said in statements] for name in names}
             columns["value"] = [json.dumps(said.value, sort_keys=True) for said in statements]
             self._append(table, rows_of(table, columns), max(said.said_at for said in statements))
+
+    def _dated(self, table: str, statements: Sequence[Statement]) -> Sequence[Statement]:
+        """The statements, in their order in time; those that are said now come after all that the table holds."""
+        now = datetime.now(UTC)
+        said_now = [said.said_at for said in statements if abs(now - said.said_at) <= JUST_NOW]
+        newest: datetime | None = pc.max(self.rows(table)["said_at"]).as_py() if said_now else None
+        if newest is None or newest <= now:
+            return statements
+        ahead = newest + timedelta(microseconds=1) - min(said_now)
+        return [
+            replace(said, said_at=said.said_at + ahead) if abs(now - said.said_at) <= JUST_NOW else said
+            for said in statements
+        ]
 
     def append_recordings(self, rows: pa.Table, seen_at: datetime) -> str:
         """Append what an ingest found; returns the file."""
@@ -140,6 +167,39 @@ class Ledger:
         for name in names:
             with suppress(FileNotFoundError):
                 self._store.delete(name)
+
+    def set_aside(self) -> dict[str, str]:
+        """Move what is damaged of the ledgers that a night can find out again to where nobody reads it.
+
+        Nothing is deleted: put back whole, a file counts again, and the newest word of each key as ever. The caller holds the
+        workspace's lock.
+
+        Returns:
+            Where each file is now, by the path that it had.
+
+        Raises:
+            LakeError: one cannot be moved.
+        """
+        moved = {}
+        for name in (name for table in FOUND_AGAIN for name in self._store.names(table)):
+            if self._is_damaged(name) and self._is_damaged(name):  # a disk may stumble once
+                target = f"{ASIDE}/{name}"
+                content = self._store.read_bytes(name)
+                self._store.write_bytes(target, content)
+                if self._store.read_bytes(target) != content:
+                    raise LakeError(
+                        f"{self._store.url(target)} is not what was written there; see to the disk of the lake first"
+                    )
+                self._store.delete(name)
+                moved[name] = target
+        return moved
+
+    def _is_damaged(self, name: str) -> bool:
+        try:
+            self._store.read_table(name)
+        except LakeError:
+            return True
+        return False
 
     def _append(self, table: str, rows: pa.Table, moment: datetime) -> str:
         stamp = moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")

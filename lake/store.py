@@ -132,7 +132,8 @@ class Store:
             if isinstance(error, MemoryError):
                 raise
             raise LakeError(
-                f"{self.url(path)} is damaged, or no table of the lake ({error}); restore it, or move it away and run again: "
+                f"{self.url(path)} is damaged, or no table of the lake ({error}); restore it, or move it away and run again "
+                '("afterwatch verify --set-aside" does, with files of the ledgers runs and recordings): '
                 "what was computed is then made again, what people said in it is lost"
             ) from None
         return rows.replace_schema_metadata(

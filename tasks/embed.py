@@ -8,12 +8,13 @@ from datetime import datetime
 from prefect import get_run_logger, task
 from prefect.runtime import task_run
 
-from infra.errors import AfterwatchError
+from infra.errors import AfterwatchError, DecodeError, FootageError
 from tasks.embedding import EmbeddingPass, ShardResult
 from tasks.encoders import load_encoder
 from tasks.limits import GaveWayError, Grace, reason_to_stop
 from tasks.plan import Product, ShardPlan
 from tasks.receipts import ShardOutcome, reason_of
+from workspace.footage_files import refuse_replaced
 from workspace.opened import Workspace
 
 
@@ -49,7 +50,7 @@ def embed_shards(
     outcomes = []
     for plan in left:
         why = reason_to_stop(workspace, until) if plan.todo else ""
-        outcomes.append(_run(running, plan) if plan.todo and not why else _not_begun(plan, why))
+        outcomes.append(_run(workspace, running, plan) if plan.todo and not why else _not_begun(plan, why))
     running.finish()
     return [_as_it_ended(outcome, running.failures) for outcome in outcomes]
 
@@ -59,12 +60,14 @@ def _not_begun(plan: ShardPlan, why: str) -> ShardOutcome:
     return ShardOutcome(plan.recording.path, plan.shard.number, status, message=why if plan.todo else "")
 
 
-def _run(running: EmbeddingPass, plan: ShardPlan) -> ShardOutcome:
+def _run(workspace: Workspace, running: EmbeddingPass, plan: ShardPlan) -> ShardOutcome:
     path, number, began = plan.recording.path, plan.shard.number, time.perf_counter()
     try:
         result: ShardResult = running.run(plan)
     except GaveWayError as error:
         status, message = "late", str(error)
+    except DecodeError as error:
+        status, message = "failed", _unread(workspace, plan) or reason_of(error)
     except Exception as error:  # noqa: BLE001 — one recording must not stop the night: it is reported, and tried again
         status, message = "failed", reason_of(error)
     else:
@@ -72,6 +75,17 @@ def _run(running: EmbeddingPass, plan: ShardPlan) -> ShardOutcome:
         return ShardOutcome(path, number, "done", sum(result.rows.values()), seconds, result.decoded_s)
     running.forget(plan)
     return ShardOutcome(path, number, status, seconds=time.perf_counter() - began, message=message)
+
+
+def _unread(workspace: Workspace, plan: ShardPlan) -> str:
+    """Why a recording that is there and cannot be decoded cannot be read either; empty where it can."""
+    if not (workspace.site.footage_root / plan.recording.path).exists():
+        return ""
+    try:
+        refuse_replaced(workspace, plan.recording.path, plan.recording.recording_id, suspect=True)
+    except FootageError as error:
+        return str(error)
+    return ""
 
 
 def _as_it_ended(outcome: ShardOutcome, failures: Mapping[tuple[str, int], str]) -> ShardOutcome:

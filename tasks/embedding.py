@@ -266,16 +266,19 @@ class EmbeddingPass:
         path = self._workspace.site.footage_root / plan.recording.path
         pictures = prefetch(decode(path, index, wanted, threads=self._threads), DECODED_AHEAD)
         kept: list[Prepared] = []
+        taken = 0
         stills = StillMaker(still_windows(index, plan.shard, owned) if frames else [])
         for prepared in prefetch(prepare(pictures, measured, views), PREPARED_AHEAD):
             self._check()
+            taken += 1
             for feed in feeds:
                 feed.take(prepared)
             if prepared.grey is not None:
                 stills.take(prepared.index, prepared.grey)
             if prepared.statistics is not None:
                 kept.append(Prepared(prepared.index, prepared.t_us, prepared.statistics, prepared.digest, {}))
-        refuse_replaced(self._workspace, plan.recording.path, plan.recording.recording_id)
+        lost = taken < len(wanted)
+        refuse_replaced(self._workspace, plan.recording.path, plan.recording.recording_id, suspect=lost)
         rows = {}
         if frames is not None:
             rows[FRAMES_SCOPE] = self._write_frames(frames, plan, index, measured, kept, stills)

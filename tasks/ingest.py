@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from prefect import task
 
-from footage.probe import content_hash, probe
+from footage.probe import Probe, content_hash, probe
 from footage.recordings import FoundFile, day_of
 from infra.errors import AfterwatchError, FootageError, LakeError
 from lake.moments import moment_after
 from lake.schema import TABLES
 from lake.store import rows_of
 from tasks.inventory import Inventory, Row, name_of, settle
+from workspace.footage_files import unread
 from workspace.indexes import save_index
 from workspace.opened import Workspace
 
@@ -65,8 +67,10 @@ def examine_file(workspace: Workspace, file: FoundFile) -> Row:
         raise
     except AfterwatchError as error:
         reason = str(error)
+    except FileNotFoundError as error:
+        reason = f"the file cannot be read: {error.strerror}"
     except OSError as error:
-        reason = f"the file cannot be read: {error.strerror or error}"
+        reason = f"the file {unread(error)}"
     except MemoryError:
         reason = 'there was not enough memory to examine it; run "afterwatch retry" with fewer workers'
     except Exception as error:  # noqa: BLE001 — a file that nobody foresaw must not stop the night
@@ -77,7 +81,7 @@ def examine_file(workspace: Workspace, file: FoundFile) -> Row:
 def _read(workspace: Workspace, file: FoundFile) -> dict[str, Any]:
     path = workspace.site.footage_root / file.path
     recording_id = content_hash(path)
-    found = probe(path)
+    found = _probed(path)
     told = path.stat()
     if (told.st_size, told.st_mtime_ns) != (file.bytes, file.mtime_ns):
         raise FootageError(
@@ -98,6 +102,23 @@ def _read(workspace: Workspace, file: FoundFile) -> dict[str, Any]:
         "rate_hz": index.rate_hz,
         "variable_rate": index.is_variable_rate,
     }
+
+
+def _probed(path: Path) -> Probe:
+    """What a file holds; where not all of that can be had, its disk is asked once more whether it gives the whole of it.
+
+    Raises:
+        FootageError: it cannot be used.
+        OSError: it cannot be read.
+    """
+    try:
+        found = probe(path)
+    except FootageError:
+        content_hash(path)
+        raise
+    if found.index.is_cut_short:
+        content_hash(path)
+    return found
 
 
 def enter(workspace: Workspace, inventory: Inventory, examined: Sequence[Row]) -> list[Row]:

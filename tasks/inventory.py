@@ -14,6 +14,8 @@ from workspace.opened import Workspace
 Row = dict[str, Any]
 
 USABLE = ("ready", "partial")
+UNREAD = "the file cannot be read"
+"""How the reason of a file begins that the system did not give: it may be whole, and every night tries it again."""
 OVERLAP_S = 0.5
 """Seconds by which a recording may begin before the one before it ends; clocks are not better than that."""
 
@@ -55,7 +57,7 @@ def take_inventory(workspace: Workspace, *, retry: bool = False) -> Inventory:
     for file in files:
         row = known.get(file.path)
         again = row is not None and (
-            (retry and row["status"] == "quarantined")
+            (row["status"] == "quarantined" and (retry or row["reason"].startswith(UNREAD)))
             or (row["status"] == "duplicate" and row["recording_id"] not in originals)
         )
         if row is None or again or file.path not in as_known:

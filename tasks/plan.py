@@ -123,6 +123,12 @@ class Selection:
             and self.day in (None, place.day)
         )
 
+    @property
+    def words(self) -> str:
+        """What it is limited to; empty of everything."""
+        told = (("campaign", self.campaign), ("camera", self.camera), ("day", self.day))
+        return ", ".join(f"{name} {value}" for name, value in told if value is not None)
+
 
 def recordings_of(workspace: Workspace, rows: Sequence[Row]) -> list[Recording]:
     """Usable recordings among rows of the lake, and those that were usable until their files went: their results stay.

@@ -11,8 +11,14 @@ from lake.moments import moment_after
 
 KILLED = "KilledWorker"
 """Dask's error for a task whose workers died, one after the other."""
-OUT_OF_MEMORY = ("(-4:Insufficient memory)", "DefaultCPUAllocator: can't allocate memory")
-"""How OpenCV and PyTorch say it."""
+OUT_OF_MEMORY = (
+    "(-4:Insufficient memory)",
+    "DefaultCPUAllocator: can't allocate memory",
+    "failed to map segment from shared object",
+)
+"""How OpenCV, PyTorch and the system's loader say it."""
+NO_THREAD = "can't start new thread"
+"""What fails first where a process may use few addresses."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ def reason_of(error: BaseException) -> str:
     """An error in words for the night's report."""
     if _wants_memory(error):
         return "out of memory; lower compute.batch_size or footage.shard_s, or use fewer workers"
+    if NO_THREAD in str(error):
+        return f"out of memory, or of the threads that one account may have ({error}); raise the limit, or use fewer workers"
     if type(error).__name__ == KILLED:  # Dask's own; nothing here knows of Dask
         return (
             "its worker was killed several times over, which is what running out of memory looks like from outside; lower "

@@ -32,6 +32,8 @@ STEPS = ("ingest", "embed", "health", "fit", "score", "segment", "summarise", "p
 """Steps of every night. `retrieve` and `classify` come after `score` where heads are in service and alarms switched on, and
 `digest` and `queue` come last where there are summaries, and something to ask about."""
 DIGEST, QUEUE = "digest", "queue"
+FAILED_ONLY = "what failed"
+"""What a run is limited to that only takes up what failed."""
 NIGHT, BACKFILL = "night", "backfill"
 """Kinds of runs over camera days."""
 SITE_DAY = date(1970, 1, 1)
@@ -62,11 +64,15 @@ class NightReport:
     """What failed, each told once."""
     untold: list[str] = field(default_factory=list)
     """What kept alarms from being told to people; the night is no less complete for it."""
+    of_workers: list[str] = field(default_factory=list)
+    """Workers that were not given tasks, and why; what they would have done, others did."""
     alarms_by_head: dict[str, int] = field(default_factory=dict)
     """Alarms of each head, by the name it has in the settings."""
     queued: int = 0
     """Snippets that people are asked to judge next, of all campaigns that the run was about."""
     kind: str = NIGHT
+    limited_to: str = ""
+    """What the run was about, in words, where it was not about all that there is: no such run is the night that was due."""
     left_shards: dict[str, int] = field(default_factory=dict)
     """Shards that were not begun, by why."""
     left_days: dict[str, int] = field(default_factory=dict)
@@ -83,6 +89,7 @@ class NightReport:
         return {
             "run": self.run,
             "kind": self.kind,
+            "limited_to": self.limited_to,
             "status": self.status,
             "started_at": self.started_at.isoformat(),
             "seconds": round(self.seconds, 3),
@@ -176,6 +183,7 @@ def close_night(
         receipts: of all that was done or found there.
         late: shards that the deadline came before, beside those that the report tells of.
     """
+    report.limited_to = report.limited_to or selection.words
     if late:
         report.left_shards[DEADLINE] = report.left_shards.get(DEADLINE, 0) + late
     mine = [row for row in rows if row["camera"] and selection.takes(Place(row["campaign"], row["camera"], row["day"]))]
@@ -309,7 +317,7 @@ def _seconds(table: pa.Table) -> dict[str, float]:
 
 def attention_of(report: NightReport, failures: Sequence[str], standing: Sequence[str] = ()) -> list[str]:
     """What a person should look at in the morning, most pressing first."""
-    lines = [*failures, *report.untold, *_left(report)]
+    lines = [*failures, *report.untold, *report.of_workers, *_left(report)]
     for line in report.coverage:
         place = f"{line['campaign']} · {line['camera']} · {line['day']}"
         if not is_covered(line):

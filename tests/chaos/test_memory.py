@@ -11,9 +11,11 @@ import av
 import numpy as np
 import pytest
 
+from afterwatch.__main__ import main
 from footage import decode as decoding
 from footage.decode import decode
 from footage.probe import probe
+from infra.with_parent import ended_with
 from tasks import ingest as ingesting
 from tasks.receipts import reason_of
 from tests.chaos.sites import FIRST, small
@@ -50,6 +52,31 @@ def test_a_worker_that_was_killed_over_and_over_is_told_as_that() -> None:
 
     told = reason_of(KilledWorker("Attempted to run task on 4 different workers"))
     assert "killed several times" in told and "memory" in told
+
+
+def test_a_process_without_addresses_for_a_thread_or_a_library_says_what_it_lacks() -> None:
+    assert "out of memory, or of the threads" in reason_of(RuntimeError("can't start new thread"))
+    told = reason_of(ImportError("libtorch_cpu.so: failed to map segment from shared object"))
+    assert told.startswith("out of memory")
+
+
+def test_a_process_that_was_killed_is_told_as_what_that_looks_like() -> None:
+    assert ended_with(-9) == "exit code -9, killed as the system does where memory runs out"
+    assert ended_with(3) == "exit code 3"
+
+
+def test_a_verb_without_memory_says_so_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def without_memory(*_: Any, **__: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr("afterwatch.__main__.app", without_memory)
+    with pytest.raises(SystemExit) as ended:
+        main(["status"])
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("afterwatch: out of memory; lower compute.batch_size") and "Traceback" not in said
 
 
 def test_pytorch_s_want_of_memory_is_told_as_such() -> None:

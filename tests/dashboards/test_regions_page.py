@@ -26,7 +26,7 @@ Show = Callable[[Workspace], None]
 BOX = ((0.1, 0.2), (0.4, 0.2), (0.4, 0.6), (0.1, 0.6))
 TRIANGLE = ((0.2, 0.2), (0.6, 0.2), (0.4, 0.8))
 PLACE_OF_BOX = {"left": 10.0, "top": 20.0, "width": 30.0, "height": 40.0}
-NOT_A_NAME = '"frame" is the whole picture; use letters and digits'
+NOT_A_NAME = '"frame" is the whole picture; use letters and digits, 64 at most'
 
 
 def regions_page(**params: str) -> AppTest:

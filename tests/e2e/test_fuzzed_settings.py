@@ -6,9 +6,11 @@ import pytest
 
 from benchmarks.fuzz import fuzz_settings
 from benchmarks.fuzz_settings import MUTATIONS, WHOLE, mutated_settings
+from footage.probe import probe
+from footage.sampling import shards
 from infra.errors import ConfigurationError, UnknownNameError
 from infra.settings import SETTINGS_FILE, read_settings
-from tests.chaos.sites import small
+from tests.chaos.sites import FIRST, small
 from tests.tasks.nights import ingest
 
 
@@ -40,6 +42,14 @@ def test_what_only_a_night_would_have_found_out_is_refused_at_once(tmp_path: Pat
     (tmp_path / SETTINGS_FILE).write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError, match=said):
         read_settings(tmp_path / SETTINGS_FILE)
+
+
+def test_a_shard_of_no_length_at_all_still_holds_pictures(tmp_path: Path) -> None:
+    file = small(tmp_path / "site", 1).site.footage_root / FIRST
+    index = probe(file).index
+    found = shards(index, 1e-308)
+    assert [shard.first for shard in found] == index.keys.tolist() == [shard.first for shard in shards(index, 1e-6)]
+    assert found[-1].last == len(index)
 
 
 def test_a_message_repeats_no_page_of_what_was_wrong(tmp_path: Path) -> None:

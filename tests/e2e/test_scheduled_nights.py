@@ -7,12 +7,13 @@ started at one time, for what takes longest is waiting for the clock's next minu
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,10 @@ def served(tmp_path_factory: pytest.TempPathFactory, small_footage: Path) -> Ite
     (camera / recording.name).symlink_to(recording)
     link_footage(site, folder / "footage", "demo")
     settings = site / "afterwatch.toml"
-    settings.write_text(settings.read_text().replace('cron = "0 1 * * *"', 'cron = "* * * * *"'))
+    every = 'cron = "* * * * *"\nbackfill_cron = "* * * * *"'
+    text = settings.read_text().replace('cron = "0 1 * * *"', every)
+    assert every in text and "[refit]" not in text
+    settings.write_text(f'{text}\n[refit]\ncron = "* * * * *"\n')
     with ExitStack() as stack:
         afterwatch = [sys.executable, "-m", "afterwatch"]
         schedule = stack.enter_context(running([*afterwatch, "schedule", "--site", str(site)], folder / "schedule.log"))
@@ -176,7 +180,12 @@ def test_a_served_night_really_fires_on_a_server_of_its_own(served: Served) -> N
     def is_alive() -> bool:
         return served.process.poll() is None
 
-    last = until(lambda: last_nights(Workspace(served.site))["last"], so_long_as=is_alive)
+    def night() -> Any:
+        """The last run, where it is no backfill, which fires too."""
+        last = last_nights(Workspace(served.site))["last"]
+        return last if last is not None and last["kind"] == "night" else None
+
+    last = until(night, so_long_as=is_alive)
     said = served.said.read_text(errors="replace")
     assert last is not None, said[-3000:]
     assert last["status"] == "complete", last["attention"]
@@ -184,3 +193,20 @@ def test_a_served_night_really_fires_on_a_server_of_its_own(served: Served) -> N
     assert (served.site / ".afterwatch" / "prefect" / "prefect.db").is_file(), "on SQLite, unless told otherwise"
     expected = read_schedule(served.site / ".afterwatch")
     assert expected is not None and expected.cron == "* * * * *"
+
+
+def test_a_refit_and_a_backfill_fire_beside_the_night(served: Served) -> None:
+    def ended() -> dict[str, str]:
+        """The state in which the first run of each schedule ended."""
+        database = served.site / ".afterwatch" / "prefect" / "prefect.db"
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+            rows = connection.execute(
+                "SELECT f.name, r.state_type FROM flow_run r JOIN flow f ON f.id = r.flow_id "
+                "WHERE r.auto_scheduled AND r.state_type IN ('COMPLETED', 'FAILED', 'CRASHED') ORDER BY r.end_time DESC"
+            )
+            return dict(rows.fetchall())
+
+    wanted = {"scheduled-refit", "scheduled-backfill"}
+    until(lambda: wanted <= set(ended()), so_long_as=lambda: served.process.poll() is None)
+    said = served.said.read_text(errors="replace")
+    assert {name: ended().get(name) for name in wanted} == dict.fromkeys(wanted, "COMPLETED"), said[-3000:]

@@ -22,7 +22,7 @@ import numpy as np
 
 from afterwatch.__main__ import main
 from afterwatch.workspace_files import make_workspace
-from flows.flower_processes import PR_SET_PDEATHSIG
+from infra.with_parent import PR_SET_PDEATHSIG
 from tests.forks import FORKS, write_to
 
 NOBODY = 61_000

@@ -11,7 +11,7 @@ from typing import Any
 from infra.errors import ConfigurationError, LakeError
 from lake.current import current_outputs
 from lake.keys import Place
-from lake.ledger import FINISHED
+from lake.ledger import ASIDE, FINISHED, FOUND_AGAIN
 from workspace.opened import Workspace
 from workspace.published_summaries import ENTRIES, published_digests, published_places
 from workspace.retention.clock import check_clock
@@ -125,7 +125,7 @@ def check_ledgers(workspace: Workspace) -> None:
     """See that all that retention goes by can be read.
 
     Raises:
-        LakeError: a ledger cannot.
+        LakeError: a ledger cannot, or a file of one was set aside.
     """
     for table in ("runs", "recordings", HOLDS, DELETIONS):
         try:
@@ -134,6 +134,12 @@ def check_ledgers(workspace: Workspace) -> None:
             raise LakeError(
                 f"the ledger {table} cannot be read ({error}), so nothing is deleted; put back the file that is damaged"
             ) from error
+    aside = [path for table in FOUND_AGAIN for path in workspace.store.names(f"{ASIDE}/{table}")]
+    if aside:
+        raise LakeError(
+            f"{aside[0]} was set aside as damaged, and what only it names would be taken for superseded, so nothing is deleted; put it "
+            f"back whole where you can, and delete the copy in {ASIDE}/"
+        )
 
 
 class _Planner:
