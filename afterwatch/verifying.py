@@ -28,8 +28,8 @@ NOTHING = "nothing was compared: what is selected was not processed yet, or noth
 
 ASIDE_WORDS = (
     "the next night finds out again what they said of recordings that are still in the footage folder, and decodes nothing for it; what "
-    "they said of others, and how earlier nights went, counts again when the files are put back whole. Run no retention until then: it "
-    "would take for superseded what they named"
+    "they said of others, and how earlier nights went, counts again when the files are put back whole. While one lies "
+    "there, retention deletes nothing"
 )
 
 

@@ -5,10 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from afterwatch.workspace_files import link_footage, make_workspace
 from footage.synthetic.campaign import render_campaign
 from footage.synthetic.plan import small_campaign
+
+# Machines differ, and are shared: no property is false because it is slow.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 ROOT = Path(__file__).resolve().parents[1]
 

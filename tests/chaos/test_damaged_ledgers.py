@@ -44,7 +44,7 @@ def test_what_a_damaged_ledger_said_is_found_out_again_and_nothing_is_decoded(
         aside = lake / "damaged" / file.relative_to(lake)
         assert aside.read_bytes() == spoilt[file] and not file.exists()
         assert f"{file} is damaged: moved to {aside}" in said
-    assert "Run no retention" in said
+    assert "retention deletes nothing" in said
     with pytest.raises(LakeError, match=r"damaged/runs/.* was set aside as damaged, .* so nothing is deleted"):
         check_ledgers(Workspace(root))
     if again:

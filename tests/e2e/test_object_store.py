@@ -25,8 +25,10 @@ def s3_api(patch: pytest.MonkeyPatch) -> Iterator[str]:
     store = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     store.start()
     address = "http://{}:{}".format(*store.get_host_and_port())
-    s3fs.S3FileSystem(endpoint_url=address, skip_instance_cache=True).mkdir("bucket")
+    files = s3fs.S3FileSystem(endpoint_url=address, skip_instance_cache=True)
+    files.mkdir("bucket")
     yield address
+    files.rm("bucket", recursive=True)  # the next such store of this process knows what this one held
     store.stop()
 
 

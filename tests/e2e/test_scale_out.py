@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from distributed import Client
 
-from benchmarks.chaos_tables import Content, content_of, differences, row_count
+from benchmarks.chaos_tables import content_of, differences, row_count
 from infra.version import ROOMS
 from tests.conftest import ROOT
 from tests.e2e.command import afterwatch, start
@@ -49,11 +49,6 @@ def other_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def on(dask: DaskProcesses, **more: str) -> dict[str, Any]:
     """Settings of a site whose nights run there."""
     return {"cluster": {"address": dask.address, **more}}
-
-
-def made(root: Path) -> Content:
-    """All that a workspace holds but who started what: a run from the command line is somebody's, the steps by themselves nobody's."""
-    return {name: lines for name, lines in content_of(root).items() if name != "audit"}
 
 
 def where_tasks_ran(client: Client, begun: Any) -> dict[str, set[str]]:
@@ -102,7 +97,7 @@ def test_workers_join_leave_and_are_killed_and_the_rows_are_those_of_a_local_nig
     told = afterwatch("status", "--site", root, "--json").json["last"]
     assert told["status"] == "complete"
     assert any("worker stranger" in line and "other code" in line for line in told["attention"])
-    here, there = made(expected.site.root), made(root)
+    here, there = content_of(expected.site.root), content_of(root)
     assert row_count(here) > 500
     assert differences(here, there) == []
 
@@ -119,4 +114,4 @@ def test_several_workers_write_into_one_object_store(
     assert done.code == 0, done.err
     assert done.json["status"] == "complete"
     assert not (root / "lake").exists()
-    assert differences(made(expected.site.root), made(root)) == []
+    assert differences(content_of(expected.site.root), content_of(root)) == []

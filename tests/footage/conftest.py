@@ -4,12 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from tests.footage.films import Film, make
-
-settings.register_profile("unhurried", deadline=None)  # machines differ, and are shared
-settings.load_profile("unhurried")
 
 FilmPath = Callable[[Film], Path]
 

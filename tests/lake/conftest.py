@@ -7,13 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import settings
 
 from lake.ledger import RunRow
 from lake.store import Store, rows_of
-
-settings.register_profile("unhurried", deadline=None)  # machines differ, and are shared
-settings.load_profile("unhurried")
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 DAY = date(2026, 3, 2)
