@@ -9,7 +9,8 @@ UV_PIN := 0.13.8
 DEMO   ?= demo-site
 NIGHTS := tests/e2e tests/flows tests/chaos
 PAGES  := tests/dashboards tests/commands tests/benchmarks
-OTHERS := tests $(addprefix --ignore=,$(NIGHTS) $(PAGES))
+STEPS  := tests/tasks tests/workspace
+OTHERS := tests $(addprefix --ignore=,$(NIGHTS) $(PAGES) $(STEPS))
 
 # Bytecode is kept, beside the environment: nights and tests start many processes, and each would compile all it imports.
 export PYTHONDONTWRITEBYTECODE :=
@@ -38,17 +39,19 @@ $(READY): requirements.lock pyproject.toml | $(UV)
 demo: $(READY)
 	$(BIN)/afterwatch demo $(DEMO)
 
-# In three parts side by side: what starts servers and processes and waits for them, what opens pages and runs verbs, and the rest;
-# what the first two say is printed when all are done. Each part computes on one core: threads would only wait for one another.
+# In four parts side by side, so that no core is idle while some of them wait: what starts servers and processes, what opens pages
+# and runs verbs, the steps of a night, and the rest; what the first three say is printed when all are done. Each part computes on
+# one core: threads would only wait for one another.
 test: export OMP_NUM_THREADS := 1
 test: $(READY)
 	@said=$$(mktemp -d); \
 	$(BIN)/python -m pytest $(NIGHTS) >"$$said/nights" 2>&1 & nights=$$!; \
 	$(BIN)/python -m pytest $(PAGES) >"$$said/pages" 2>&1 & pages=$$!; \
+	$(BIN)/python -m pytest $(STEPS) >"$$said/steps" 2>&1 & steps=$$!; \
 	$(BIN)/python -m pytest $(OTHERS); others=$$?; \
-	wait $$pages; pages=$$?; cat "$$said/pages"; \
-	wait $$nights; nights=$$?; cat "$$said/nights"; rm -rf "$$said"; \
-	test $$others -eq 0 && test $$pages -eq 0 && test $$nights -eq 0
+	wait $$steps; steps=$$?; wait $$pages; pages=$$?; wait $$nights; nights=$$?; \
+	cat "$$said/steps" "$$said/pages" "$$said/nights"; rm -rf "$$said"; \
+	test $$others -eq 0 && test $$steps -eq 0 && test $$pages -eq 0 && test $$nights -eq 0
 
 check: $(READY)
 	$(BIN)/ruff check .
