@@ -92,7 +92,9 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
         _fail(f"{named}{error.strerror or error}; free space, grant access or name another place", 1, arguments)
-    except Exception as error:
+    except (
+        Exception
+    ) as error:  # typer brings a click of its own, whose errors have no name here; what is unknown is raised again
         if type(error).__module__.startswith(("click", "typer")) and hasattr(error, "format_message"):
             _fail(error.format_message(), 2, arguments)
         from tasks.receipts import reason_of

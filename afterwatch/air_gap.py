@@ -80,6 +80,7 @@ class Proof:
     """Whether the kernel closed the network; else only Python's own connections were."""
     steps: tuple[Ran, ...]
     processes: int
+    """That were watched; none where the hook was not read, and then nothing is proved."""
     loopback: int
     attempts: tuple[Attempt, ...]
     unnamed: int
@@ -87,7 +88,8 @@ class Proof:
 
     @property
     def good(self) -> bool:
-        return not self.attempts and not self.unnamed and bool(self.steps) and all(step.good for step in self.steps)
+        ran = self.processes > 0 and bool(self.steps) and all(step.good for step in self.steps)
+        return ran and not self.attempts and not self.unnamed
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "good": self.good, "telemetry": [vars(setting) for setting in telemetry_now()]}

@@ -148,7 +148,7 @@ def _wait(night: Any) -> int | None:
     """Its exit code; None where it hung, and was killed for it."""
     try:
         return int(night.wait(timeout=LONGEST_S))
-    except Exception as error:
+    except Exception as error:  # a night must not outlive its test, whatever ended the waiting
         kill_tree(night)
         if type(error).__name__ == "TimeoutExpired":
             return None

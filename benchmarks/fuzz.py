@@ -191,7 +191,7 @@ def fuzz_recordings(folder: Path, count: int, seed: int, say: "partial[None] | A
         night = start_night(root, log, environment())
         try:
             code = night.wait(timeout=LONGEST_S)
-        except Exception as error:
+        except Exception as error:  # a night must not outlive this, whatever ended the waiting
             kill_tree(night)
             if type(error).__name__ != "TimeoutExpired":
                 raise

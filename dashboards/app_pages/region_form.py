@@ -81,7 +81,7 @@ def form(
     with st.container(border=True):
         current = {one.name: one for one in said}
         st.markdown(f"### Redraw {plain_text(draft.name)}" if draft.name in current else "### New region")
-        st.text_input("Name", key=_NAME, max_chars=60, placeholder="hatch", on_change=_typed_name)
+        st.text_input("Name", key=_NAME, max_chars=64, placeholder="hatch", on_change=_typed_name)
         _say_problem(_name_problem(draft.name))
         columns = st.columns(4, gap="small")
         for column, (name, label) in zip(columns, FIELDS.items(), strict=True):

@@ -118,6 +118,12 @@ def test_a_step_that_fails_proves_nothing_and_ends_the_rest() -> None:
     assert "exit code 1" in proof.steps[0].found and "no night today" in proof.steps[0].found
 
 
+def test_where_nothing_was_watched_nothing_is_proved() -> None:
+    ran = (Ran("night", True, 1.0, ""),)
+    assert Proof(False, ran, 1, 0, (), 0).good
+    assert not Proof(False, ran, 0, 0, (), 0).good
+
+
 @pytest.mark.parametrize(("good", "code"), [(True, 0), (False, 1)])
 def test_the_verb_ends_with_what_was_found(
     good: bool, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
